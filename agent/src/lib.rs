@@ -1,0 +1,1 @@
+//! Who decides: scheduling policies, learned or not. No torch.

@@ -1,0 +1,2 @@
+//! The torch-free command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Measured speeds of models on devices, with their sources.

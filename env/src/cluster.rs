@@ -1,0 +1,75 @@
+//! Nodes and their devices.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{KindId, NodeId};
+
+/// A machine with devices of one kind.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Unique in its cluster.
+    pub name: String,
+    /// What its devices are.
+    pub kind: KindId,
+    /// How many it has.
+    pub devices: u32,
+    /// Processors that one device stands for; more than 1 only in traces whose devices are whole nodes.
+    pub procs_per_device: u32,
+}
+
+/// The machines of a site, in a fixed order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    /// Device kinds present, ascending.
+    kinds: Vec<KindId>,
+    /// Devices of each kind, aligned with `kinds`.
+    devices: Vec<u32>,
+}
+
+impl Cluster {
+    /// A cluster of these nodes.
+    pub fn new(nodes: Vec<Node>) -> Cluster {
+        let mut kinds: Vec<KindId> = nodes.iter().map(|node| node.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let count = |kind: &KindId| nodes.iter().filter(|node| node.kind == *kind).map(|node| node.devices).sum();
+        let devices = kinds.iter().map(count).collect();
+        Cluster { nodes, kinds, devices }
+    }
+
+    /// One pool of `devices` alike, as a batch-queue trace describes it.
+    pub fn pool(kind: KindId, devices: u32, procs_per_device: u32) -> Cluster {
+        Cluster::new(vec![Node { name: "pool".into(), kind, devices, procs_per_device }])
+    }
+
+    /// All nodes; a [`NodeId`] is an index into them.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// One node.
+    pub fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.index()]
+    }
+
+    /// Device kinds present, ascending.
+    pub fn kinds(&self) -> &[KindId] {
+        &self.kinds
+    }
+
+    /// Devices of a kind in the whole cluster.
+    pub fn devices_of(&self, kind: KindId) -> u32 {
+        self.kinds.binary_search(&kind).map_or(0, |at| self.devices[at])
+    }
+
+    /// Devices in the whole cluster.
+    pub fn devices(&self) -> u32 {
+        self.devices.iter().sum()
+    }
+
+    /// Processors in the whole cluster.
+    pub fn procs(&self) -> u64 {
+        self.nodes.iter().map(|node| u64::from(node.devices) * u64::from(node.procs_per_device)).sum()
+    }
+}

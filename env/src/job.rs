@@ -1,0 +1,107 @@
+//! What is to be run: jobs as a live scheduler knows them, and the truth it does not.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{InferenceId, Span, Time, TrainingId};
+
+/// A unit of work as its owner submitted it; everything here is known to a policy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// The number the trace or generator gave it; not an index.
+    pub label: u64,
+    /// When it was submitted.
+    pub arrival: Time,
+    /// What it computes.
+    pub task: Task,
+    /// Devices it occupies, all of one kind, from start to finish. An inference request has 1.
+    pub gang: u32,
+    /// Processors asked for; differs from `gang` only in traces whose devices are whole nodes.
+    pub procs: u32,
+    /// How much its completion time, slowdown or miss counts in the objective.
+    pub weight: f64,
+    /// When it should be finished, if that matters.
+    pub deadline: Option<Time>,
+}
+
+/// What a job computes, which decides how long it takes where.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Task {
+    /// Takes the same time on every device: a trace that tells only durations.
+    Rigid {
+        /// The duration its user asked for; the true one may differ.
+        requested: Span,
+    },
+    /// Trains `model` on `samples` samples in steps of `batch`.
+    Training {
+        /// The model, with its measured speeds.
+        model: TrainingId,
+        /// Samples per step over the whole gang.
+        batch: u32,
+        /// Samples to process in all.
+        samples: u64,
+    },
+    /// Asks for one answer from `model`; requests of one model can share a batch.
+    Request {
+        /// The model, with its measured batch latencies.
+        model: InferenceId,
+    },
+}
+
+impl Job {
+    /// A job with unit weight, one processor per device and no deadline.
+    pub fn new(label: u64, arrival: Time, task: Task, gang: u32) -> Job {
+        Job { label, arrival, task, gang, procs: gang, weight: 1.0, deadline: None }
+    }
+
+    /// The inference model it asks, if it is a request.
+    pub fn request_model(&self) -> Option<InferenceId> {
+        match self.task {
+            Task::Request { model } => Some(model),
+            _ => None,
+        }
+    }
+}
+
+/// What the simulator knows about a job and a policy does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Truth {
+    /// Takes exactly as long as the catalogue or the user says.
+    #[default]
+    AsEstimated,
+    /// A rigid job's true duration.
+    Duration(Span),
+}
+
+/// Jobs in order of arrival, with the truth about each; what a simulation replays.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Workload {
+    /// As submitted.
+    pub jobs: Vec<Job>,
+    /// As they will turn out, aligned with `jobs`.
+    pub truths: Vec<Truth>,
+}
+
+impl Workload {
+    /// Adds a job and the truth about it.
+    pub fn push(&mut self, job: Job, truth: Truth) {
+        self.jobs.push(job);
+        self.truths.push(truth);
+    }
+
+    /// Number of jobs.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there is nothing to run.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// The jobs `[first, first + count)`, clipped to the workload.
+    pub fn slice(&self, first: usize, count: usize) -> Workload {
+        let first = first.min(self.len());
+        let end = first.saturating_add(count).min(self.len());
+        Workload { jobs: self.jobs[first..end].to_vec(), truths: self.truths[first..end].to_vec() }
+    }
+}
