@@ -2,10 +2,17 @@
 //!
 //! No I/O and no clock: time, seeds and bytes are arguments.
 
+pub mod candidates;
 pub mod catalog;
 pub mod cluster;
 pub mod job;
+pub mod metrics;
+pub mod objective;
 pub mod observe;
+pub mod releases;
+pub mod sim;
+pub mod timing;
 pub mod trace;
 pub mod units;
+pub mod view;
 pub mod workload;

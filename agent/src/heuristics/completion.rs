@@ -1,0 +1,87 @@
+//! Rules that choose work and devices together, by when the work would end.
+//!
+//! Sources: minimum completion time and min-min, Maheswaran et al. (1999), Ibarra and Kim (1977).
+
+use yardmaster_env::releases::Releases;
+use yardmaster_env::timing::KindSlot;
+use yardmaster_env::units::Span;
+use yardmaster_env::view::{Decision, Discipline, View};
+
+use super::batching::{Batching, Serve};
+use super::{Work, waiting};
+use crate::policy::Policy;
+
+/// The work that ends first, on the devices where it ends first.
+#[derive(Clone, Debug)]
+pub struct EarliestCompletion {
+    name: String,
+    /// Whether a piece of work may wait for a busy device that would still end it sooner.
+    patient: bool,
+    batching: Batching,
+    releases: Releases,
+}
+
+impl EarliestCompletion {
+    /// Earliest finish over free devices: never waits.
+    pub fn eft(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
+        EarliestCompletion { name: name.into(), patient: false, batching, releases: Releases::default() }
+    }
+
+    /// Minimum completion time: a job whose best device is busy is left to wait for it.
+    pub fn mct(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
+        EarliestCompletion { name: name.into(), patient: true, batching, releases: Releases::default() }
+    }
+
+    /// The kind on which the work ends first and how long until then, if that kind is free now.
+    fn best(&self, view: &View<'_>, work: Work) -> Option<(Span, KindSlot)> {
+        let gang = view.job(work.job).gang;
+        let mut best: Option<(Span, KindSlot)> = None;
+        for slot in 0..view.timing.kinds() {
+            let Some(span) = work.span(view, slot) else { continue };
+            let wait = if work.fits(view, slot) { Some(Span::ZERO) } else { self.wait(slot, gang) };
+            let Some(end) = wait.map(|wait| wait + span) else { continue };
+            if best.is_none_or(|(least, _)| end < least) {
+                best = Some((end, slot));
+            }
+        }
+        best.filter(|&(_, slot)| work.fits(view, slot))
+    }
+
+    fn wait(&self, slot: KindSlot, gang: u32) -> Option<Span> {
+        if self.patient { self.releases.wait(slot, gang) } else { None }
+    }
+}
+
+impl Policy for EarliestCompletion {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Decision {
+        self.releases.fill(view);
+        if view.discipline != Discipline::Free {
+            let first = waiting(view).min_by_key(|work| work.shortest(view));
+            return first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve { job: work.job });
+        }
+        let mut until = None;
+        let mut chosen: Option<(Span, Work, KindSlot, u32)> = None;
+        for work in waiting(view) {
+            let Some((end, slot)) = self.best(view, work) else { continue };
+            match self.batching.choose(view, work, slot) {
+                Serve::Now(batch) if chosen.is_none_or(|(least, ..)| end < least) => {
+                    chosen = Some((end, work, slot, batch));
+                }
+                Serve::Now(_) => {}
+                Serve::Hold(due) => {
+                    until = Some(until.map_or(due, |until: yardmaster_env::units::Time| until.min(due)))
+                }
+            }
+        }
+        chosen
+            .and_then(|(_, work, slot, batch)| {
+                let nodes = view.place(slot, view.job(work.job).gang)?;
+                Some(Decision::Start { job: work.job, nodes, batch })
+            })
+            .unwrap_or(Decision::Wait { until })
+    }
+}

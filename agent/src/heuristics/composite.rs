@@ -1,0 +1,83 @@
+//! Order + placement + batching, in one policy.
+
+use yardmaster_env::units::Time;
+use yardmaster_env::view::{Decision, Discipline, View};
+
+use super::batching::{Batching, Serve};
+use super::order::Order;
+use super::placement::Placing;
+use super::{Work, waiting};
+use crate::policy::Policy;
+
+/// Takes work by `order`, places it by `placing`, batches requests by `batching`.
+#[derive(Clone, Debug)]
+pub struct Composite {
+    name: String,
+    order: Order,
+    placing: Placing,
+    batching: Batching,
+}
+
+impl Composite {
+    /// A policy of three rules.
+    pub fn new(name: impl Into<String>, order: Order, placing: Placing, batching: Batching) -> Composite {
+        Composite { name: name.into(), order, placing, batching }
+    }
+
+    /// The first of some work by this order.
+    fn first(&self, view: &View<'_>, works: impl Iterator<Item = Work>) -> Option<Work> {
+        let mut best: Option<((f64, f64), Work)> = None;
+        for work in works {
+            let key = self.order.key(view, work);
+            // Strictly lower: among equals the earlier stays. NaN (0/0 in a published key) never comes first.
+            if best.is_none_or(|(least, _)| key < least) {
+                best = Some((key, work));
+            }
+        }
+        best.map(|(_, work)| work)
+    }
+
+    /// The start of a piece of work, or until when to hold it; `None` if it fits nowhere.
+    fn start(&mut self, view: &View<'_>, work: Work) -> Option<Result<Decision, Time>> {
+        let (slot, nodes) = self.placing.choose(view, work)?;
+        Some(match self.batching.choose(view, work, slot) {
+            Serve::Now(batch) => Ok(Decision::Start { job: work.job, nodes, batch }),
+            Serve::Hold(until) => Err(until),
+        })
+    }
+}
+
+impl Policy for Composite {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reset(&mut self, _seed: u64) {
+        self.placing.reset();
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Decision {
+        if view.discipline != Discipline::Free {
+            let head = self.first(view, waiting(view));
+            return head.map_or(Decision::Wait { until: None }, |work| Decision::Reserve { job: work.job });
+        }
+        let blocks = self.order.blocks();
+        let slots = 0..view.timing.kinds();
+        let fits = |work: &Work| slots.clone().any(|slot| work.fits(view, slot));
+        let mut held: Vec<Work> = Vec::new();
+        let mut until: Option<Time> = None;
+        loop {
+            let open = waiting(view).filter(|work| !held.contains(work) && (blocks || fits(work)));
+            let Some(work) = self.first(view, open) else { break };
+            match self.start(view, work) {
+                Some(Ok(start)) => return start,
+                Some(Err(due)) => {
+                    until = Some(until.map_or(due, |until| until.min(due)));
+                    held.push(work);
+                }
+                None => break,
+            }
+        }
+        Decision::Wait { until }
+    }
+}

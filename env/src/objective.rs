@@ -1,0 +1,116 @@
+//! What a schedule costs, as an integral that a reward can be cut from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Job;
+use crate::units::{Span, Time};
+
+/// What is to be made small.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Objective {
+    /// Weighted mean completion time, in seconds.
+    CompletionTime,
+    /// Weighted mean of completion time / max(shortest service time, `floor_s`).
+    Slowdown {
+        /// Jobs shorter than this count as this long, in seconds.
+        floor_s: f64,
+    },
+    /// Weighted share of jobs that miss their deadline, plus `latency` times completion time / deadline.
+    Misses {
+        /// Weight of the latency term; a small one separates schedules that miss equally often.
+        latency: f64,
+    },
+}
+
+impl Objective {
+    /// One word for tables: `completion-time`, `slowdown` or `misses`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Objective::CompletionTime => "completion-time",
+            Objective::Slowdown { .. } => "slowdown",
+            Objective::Misses { .. } => "misses",
+        }
+    }
+
+    /// The unit of [`CostMeter::score`].
+    pub fn unit(&self) -> &'static str {
+        match self {
+            Objective::CompletionTime => "s",
+            Objective::Slowdown { .. } => "x",
+            Objective::Misses { .. } => "share",
+        }
+    }
+
+    /// Cost per second that a job is in the system; `shortest` is its service time on the best kind.
+    fn rate(&self, job: &Job, shortest: Span) -> f64 {
+        job.weight
+            * match self {
+                Objective::CompletionTime => 1.0,
+                Objective::Slowdown { floor_s } => 1.0 / shortest.as_secs_f64().max(*floor_s),
+                Objective::Misses { latency } => match job.deadline {
+                    Some(deadline) => latency / (deadline - job.arrival).as_secs_f64().max(1e-9),
+                    None => 0.0,
+                },
+            }
+    }
+
+    /// Cost that falls due at once when it is known that the job finishes at `finish`.
+    fn at_start(&self, job: &Job, finish: Time) -> f64 {
+        match (self, job.deadline) {
+            (Objective::Misses { .. }, Some(deadline)) if finish > deadline => job.weight,
+            _ => 0.0,
+        }
+    }
+}
+
+/// Adds up the cost of a running schedule. The cost rate is constant between events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostMeter {
+    objective: Objective,
+    total: f64,
+    rate: f64,
+    weight: f64,
+    last: Time,
+}
+
+impl CostMeter {
+    /// Nothing in the system at `start`.
+    pub fn new(objective: Objective, start: Time) -> CostMeter {
+        CostMeter { objective, total: 0.0, rate: 0.0, weight: 0.0, last: start }
+    }
+
+    /// Lets time run to `now`.
+    pub fn advance(&mut self, now: Time) {
+        self.total += self.rate * (now - self.last).as_secs_f64();
+        self.last = now;
+    }
+
+    /// A job arrives; `shortest` is its service time on its best kind.
+    pub fn enter(&mut self, job: &Job, shortest: Span) {
+        self.rate += self.objective.rate(job, shortest);
+        self.weight += job.weight;
+        // A batch queue may take a job in after its submit time; the wait until then counts as well.
+        self.total += self.objective.rate(job, shortest) * self.last.since(job.arrival).as_secs_f64();
+    }
+
+    /// A job is started and will finish at `finish`.
+    pub fn start(&mut self, job: &Job, finish: Time) {
+        self.total += self.objective.at_start(job, finish);
+    }
+
+    /// A job finishes.
+    pub fn leave(&mut self, job: &Job, shortest: Span) {
+        self.rate -= self.objective.rate(job, shortest);
+    }
+
+    /// Cost so far, in weighted units of the objective.
+    pub fn total(&self) -> f64 {
+        self.total
+    }
+
+    /// Cost per unit of weight that has arrived: the objective itself once all jobs have finished.
+    pub fn score(&self) -> f64 {
+        if self.weight > 0.0 { self.total / self.weight } else { 0.0 }
+    }
+}

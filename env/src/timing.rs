@@ -1,0 +1,114 @@
+//! How long each piece of work takes on each device kind of a cluster, looked up in one step.
+//!
+//! The catalogue answers by interpolation; a scheduler asks thousands of times per decision. This table is built
+//! once for a cluster and a list of jobs, by the simulator and by the live service alike.
+
+use crate::catalog::{Catalog, DeviceClass};
+use crate::cluster::Cluster;
+use crate::job::{Job, Task};
+use crate::units::{InferenceId, KindId, Span};
+
+/// Position of a device kind in [`Cluster::kinds`].
+pub type KindSlot = usize;
+
+/// Service times, as a scheduler estimates them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timing {
+    kinds: Vec<KindId>,
+    classes: Vec<DeviceClass>,
+    /// (jobs, kinds); [`Span::MAX`] where the job does not run or is a request.
+    jobs: Vec<Span>,
+    /// One per inference model asked by any job, ascending by model.
+    streams: Vec<Latencies>,
+}
+
+/// Batch latencies of one inference model.
+#[derive(Clone, Debug, PartialEq)]
+struct Latencies {
+    model: InferenceId,
+    /// By kind slot, then `batch - 1`; empty where the model does not run.
+    by_kind: Vec<Vec<Span>>,
+}
+
+impl Timing {
+    /// The table for `jobs` on `cluster`.
+    pub fn new(catalog: &Catalog, cluster: &Cluster, jobs: &[Job]) -> Timing {
+        let kinds = cluster.kinds().to_vec();
+        let mut models: Vec<InferenceId> = jobs.iter().filter_map(Job::request_model).collect();
+        models.sort_unstable();
+        models.dedup();
+        let streams = models.into_iter().map(|model| Latencies::new(catalog, &kinds, model)).collect();
+        let classes = kinds.iter().map(|&kind| catalog.device(kind).class).collect();
+        let mut timing = Timing { kinds, classes, jobs: Vec::with_capacity(jobs.len()), streams };
+        for job in jobs {
+            timing.push(catalog, job);
+        }
+        timing
+    }
+
+    fn push(&mut self, catalog: &Catalog, job: &Job) {
+        for slot in 0..self.kinds.len() {
+            self.jobs.push(estimate(catalog, self.kinds[slot], job).unwrap_or(Span::MAX));
+        }
+    }
+
+    /// Number of device kinds.
+    pub fn kinds(&self) -> usize {
+        self.kinds.len()
+    }
+
+    /// The class of a device kind.
+    pub fn class(&self, slot: KindSlot) -> DeviceClass {
+        self.classes[slot]
+    }
+
+    /// How long the job at this index takes on a kind; `None` where it does not run. Not for requests.
+    pub fn job(&self, job: usize, slot: KindSlot) -> Option<Span> {
+        let span = self.jobs[job * self.kinds.len() + slot];
+        (span != Span::MAX).then_some(span)
+    }
+
+    /// Inference models in the order of the simulator's streams.
+    pub fn models(&self) -> impl ExactSizeIterator<Item = InferenceId> + '_ {
+        self.streams.iter().map(|stream| stream.model)
+    }
+
+    /// The stream that serves a model.
+    pub fn stream_of(&self, model: InferenceId) -> Option<usize> {
+        self.streams.binary_search_by_key(&model, |stream| stream.model).ok()
+    }
+
+    /// How long a batch of `batch` requests takes; `None` where the model does not run or the batch is too large.
+    pub fn batch(&self, stream: usize, slot: KindSlot, batch: u32) -> Option<Span> {
+        let index = (batch as usize).checked_sub(1)?;
+        self.streams[stream].by_kind[slot].get(index).copied()
+    }
+
+    /// The largest batch a kind takes, 0 where the model does not run.
+    pub fn max_batch(&self, stream: usize, slot: KindSlot) -> u32 {
+        self.streams[stream].by_kind[slot].len() as u32
+    }
+}
+
+impl Latencies {
+    fn new(catalog: &Catalog, kinds: &[KindId], model: InferenceId) -> Latencies {
+        let table = |&kind: &KindId| {
+            (1..=catalog.max_batch(model, kind))
+                .map_while(|batch| catalog.latency(model, kind, batch))
+                .collect()
+        };
+        Latencies { model, by_kind: kinds.iter().map(table).collect() }
+    }
+}
+
+/// A job's duration on a kind as its scheduler estimates it.
+fn estimate(catalog: &Catalog, kind: KindId, job: &Job) -> Option<Span> {
+    match job.task {
+        Task::Rigid { requested } => Some(requested),
+        Task::Training { model, batch, samples } => {
+            let speed = catalog.training_speed(model, kind, job.gang, batch)?;
+            Some(Span::from_secs_f64(samples as f64 / speed.samples_per_s))
+        }
+        Task::Request { .. } => None,
+    }
+}

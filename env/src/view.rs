@@ -1,0 +1,191 @@
+//! The seam: what a scheduler is shown, and what it may answer.
+
+use smallvec::SmallVec;
+
+use crate::cluster::Cluster;
+use crate::job::Job;
+use crate::timing::{KindSlot, Timing};
+use crate::units::{InferenceId, JobId, NodeId, Span, Time};
+
+/// Everything a live scheduler can know at one moment. Borrowed: the simulator lends its own arrays, a live
+/// service those it has just parsed.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The present.
+    pub now: Time,
+    /// The machines.
+    pub cluster: &'a Cluster,
+    /// Estimated service times.
+    pub timing: &'a Timing,
+    /// Every job that has arrived; a [`JobId`] is an index. Those to come are not shown.
+    pub jobs: &'a [Job],
+    /// Jobs that wait, requests apart, in order of arrival.
+    pub queue: &'a [JobId],
+    /// Requests that wait, by model.
+    pub streams: &'a [Stream],
+    /// Free devices by node.
+    pub free: &'a [u32],
+    /// Free devices by kind slot.
+    pub free_by_kind: &'a [u32],
+    /// What runs, in order of start.
+    pub running: &'a [Running],
+    /// What has been seen of the workload so far.
+    pub history: &'a History,
+    /// How decisions are carried out.
+    pub discipline: Discipline,
+    /// Whether [`Decision::Wait`] without a moment is legal.
+    pub may_wait: bool,
+}
+
+/// The waiting requests of one inference model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The model they ask.
+    pub model: InferenceId,
+    /// In order of arrival.
+    pub queue: Vec<JobId>,
+}
+
+/// Devices of one node that a job or batch occupies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The node.
+    pub node: NodeId,
+    /// How many of its devices.
+    pub devices: u32,
+}
+
+/// Where a job or batch runs: distinct nodes of one device kind.
+pub type Placement = SmallVec<[Share; 2]>;
+
+/// A job or batch that runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    /// The job, or the requests of the batch.
+    pub members: SmallVec<[JobId; 2]>,
+    /// Requests served together; a training job's batch; 1 for a rigid job.
+    pub batch: u32,
+    /// When it started.
+    pub start: Time,
+    /// When it should finish by the estimate; the truth may differ either way.
+    pub expected_finish: Time,
+    /// Where.
+    pub nodes: Placement,
+    /// The kind of its devices.
+    pub slot: KindSlot,
+    /// Order of start, unique in a simulation.
+    pub sequence: u64,
+}
+
+/// What a scheduler remembers of past arrivals; the scales of the observation come from here.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct History {
+    /// Arrivals so far.
+    pub arrivals: u64,
+    /// Sum over arrivals of ln(shortest estimated device-seconds).
+    pub sum_ln_work: f64,
+    /// Sum over arrivals of the shortest estimated device-seconds.
+    pub sum_work: f64,
+    /// When the first arrived.
+    pub first: Option<Time>,
+}
+
+/// How decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Discipline {
+    /// Anything that fits may start at any event, or the policy waits.
+    #[default]
+    Free,
+    /// The chosen job is started before any other, however long it has to wait (specs of the RL literature).
+    Commit,
+    /// As `Commit`; jobs that should end before the chosen one can start may overtake it.
+    CommitBackfill,
+}
+
+/// A scheduler's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Start a job, or a batch of the oldest requests of its stream.
+    Start {
+        /// A waiting job, or the oldest request of a stream.
+        job: JobId,
+        /// Where.
+        nodes: Placement,
+        /// Requests to serve together; a training job's batch; 1 for a rigid job.
+        batch: u32,
+    },
+    /// Disciplines `commit` and `commit-backfill`: this job is next.
+    Reserve {
+        /// A waiting job.
+        job: JobId,
+    },
+    /// Start nothing more until the next event, or until a moment if that is earlier.
+    Wait {
+        /// When to ask again at the latest.
+        until: Option<Time>,
+    },
+}
+
+impl<'a> View<'a> {
+    /// One job.
+    pub fn job(&self, id: JobId) -> &'a Job {
+        &self.jobs[id.index()]
+    }
+
+    /// The estimated duration of a job on a kind; `None` where it does not run. Not for requests.
+    pub fn estimate(&self, id: JobId, slot: KindSlot) -> Option<Span> {
+        self.timing.job(id.index(), slot)
+    }
+
+    /// How long the job has waited.
+    pub fn waited(&self, id: JobId) -> Span {
+        self.now.since(self.job(id).arrival)
+    }
+
+    /// The kind slot of a node.
+    pub fn slot_of(&self, node: NodeId) -> KindSlot {
+        slot_of(self.cluster, node)
+    }
+
+    /// Whether enough devices of the kind are free for the job, and it runs on them.
+    pub fn fits(&self, id: JobId, slot: KindSlot) -> bool {
+        self.free_by_kind[slot] >= self.job(id).gang && self.estimate(id, slot).is_some()
+    }
+
+    /// Devices of one kind for a gang: the single node with the fewest sufficient free devices, or else the
+    /// fewest nodes. `None` if not enough are free. Ties go to the lower node.
+    pub fn place(&self, slot: KindSlot, gang: u32) -> Option<Placement> {
+        place(self.cluster, self.free, slot, gang)
+    }
+}
+
+/// The kind slot of a node.
+pub fn slot_of(cluster: &Cluster, node: NodeId) -> KindSlot {
+    let kind = cluster.node(node).kind;
+    cluster.kinds().iter().position(|&other| other == kind).unwrap_or(usize::MAX)
+}
+
+/// See [`View::place`].
+pub(crate) fn place(cluster: &Cluster, free: &[u32], slot: KindSlot, gang: u32) -> Option<Placement> {
+    let kind = cluster.kinds()[slot];
+    let nodes = cluster.nodes();
+    let of_kind = || (0..nodes.len()).filter(|&node| nodes[node].kind == kind && free[node] > 0);
+    let share = |node: usize, devices| Share { node: NodeId(node as u32), devices };
+    if let Some(node) = of_kind().filter(|&node| free[node] >= gang).min_by_key(|&node| free[node]) {
+        return Some(Placement::from_iter([share(node, gang)]));
+    }
+    let mut order: SmallVec<[usize; 16]> = of_kind().collect();
+    order.sort_by_key(|&node| std::cmp::Reverse(free[node]));
+    let mut placement = Placement::new();
+    let mut missing = gang;
+    for node in order {
+        let devices = free[node].min(missing);
+        placement.push(share(node, devices));
+        missing -= devices;
+        if missing == 0 {
+            return Some(placement);
+        }
+    }
+    None
+}
