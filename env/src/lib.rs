@@ -6,6 +6,8 @@ pub mod catalog;
 pub mod cluster;
 pub mod job;
 pub mod observe;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 pub mod units;
 pub mod workload;
