@@ -98,7 +98,7 @@ impl Candidates {
         };
         let job = self.works[candidate.work].job;
         if view.discipline != Discipline::Free {
-            return Some(Decision::Reserve { job });
+            return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
         let nodes = view.place(self.nodes[candidate.node].slot, view.job(job).gang)?;
         Some(Decision::Start { job, nodes, batch: candidate.batch })
@@ -109,7 +109,7 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
-            Decision::Reserve { job } => (*job, 0, 1),
+            Decision::Reserve { order } => (*order.first()?, 0, 1),
             Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
         };
         let same = |work: &WorkGroup| work.job == job || alike(view.job(work.job), view.job(job));

@@ -11,6 +11,8 @@ pub mod objective;
 pub mod observe;
 pub mod releases;
 pub mod sim;
+#[cfg(test)]
+mod testing;
 pub mod timing;
 pub mod trace;
 pub mod units;

@@ -19,7 +19,7 @@ pub struct View<'a> {
     pub timing: &'a Timing,
     /// Every job that has arrived; a [`JobId`] is an index. Those to come are not shown.
     pub jobs: &'a [Job],
-    /// Jobs that wait, requests apart, in order of arrival.
+    /// Jobs that wait, requests apart, in order of arrival, or as the last [`Decision::Reserve`] left them.
     pub queue: &'a [JobId],
     /// Requests that wait, by model.
     pub streams: &'a [Stream],
@@ -115,10 +115,11 @@ pub enum Decision {
         /// Requests to serve together; a training job's batch; 1 for a rigid job.
         batch: u32,
     },
-    /// Disciplines `commit` and `commit-backfill`: this job is next.
+    /// Disciplines `commit` and `commit-backfill`: the first of these is next.
     Reserve {
-        /// A waiting job.
-        job: JobId,
+        /// Waiting jobs, at least one, which move to the front of the queue in this order; the others keep theirs.
+        /// Backfilling goes by submit time and takes jobs submitted together in queue order.
+        order: SmallVec<[JobId; 1]>,
     },
     /// Start nothing more until the next event, or until a moment if that is earlier.
     Wait {

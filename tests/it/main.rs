@@ -1,1 +1,4 @@
-//! Integration tests of the command.
+//! Integration tests: published references, golden files, and the command driven as a process.
+
+mod batch_queue;
+mod support;

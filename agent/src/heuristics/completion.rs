@@ -2,6 +2,7 @@
 //!
 //! Sources: minimum completion time and min-min, Maheswaran et al. (1999), Ibarra and Kim (1977).
 
+use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::Span;
@@ -61,7 +62,9 @@ impl Policy for EarliestCompletion {
         self.releases.fill(view);
         if view.discipline != Discipline::Free {
             let first = waiting(view).min_by_key(|work| work.shortest(view));
-            return first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve { job: work.job });
+            return first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve {
+                order: smallvec![work.job],
+            });
         }
         let mut until = None;
         let mut chosen: Option<(Span, Work, KindSlot, u32)> = None;

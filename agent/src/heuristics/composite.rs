@@ -1,5 +1,6 @@
 //! Order + placement + batching, in one policy.
 
+use smallvec::smallvec;
 use yardmaster_env::units::Time;
 use yardmaster_env::view::{Decision, Discipline, View};
 
@@ -37,6 +38,20 @@ impl Composite {
         best.map(|(_, work)| work)
     }
 
+    /// The head of the queue, with the order behind it where that decides ties: under backfilling, and when keys
+    /// change with time.
+    fn reserve(&self, view: &View<'_>) -> Decision {
+        let Some(head) = self.first(view, waiting(view)) else { return Decision::Wait { until: None } };
+        let backfills = view.discipline == Discipline::CommitBackfill && !view.fits(head.job, 0);
+        if !backfills && !self.order.drifts() {
+            return Decision::Reserve { order: smallvec![head.job] };
+        }
+        let mut keyed: Vec<((f64, f64), Work)> =
+            waiting(view).map(|work| (self.order.key(view, work), work)).collect();
+        keyed.sort_by(|(one, _), (other, _)| one.partial_cmp(other).unwrap_or(std::cmp::Ordering::Equal));
+        Decision::Reserve { order: keyed.into_iter().map(|(_, work)| work.job).collect() }
+    }
+
     /// The start of a piece of work, or until when to hold it; `None` if it fits nowhere.
     fn start(&mut self, view: &View<'_>, work: Work) -> Option<Result<Decision, Time>> {
         let (slot, nodes) = self.placing.choose(view, work)?;
@@ -58,8 +73,7 @@ impl Policy for Composite {
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
         if view.discipline != Discipline::Free {
-            let head = self.first(view, waiting(view));
-            return head.map_or(Decision::Wait { until: None }, |work| Decision::Reserve { job: work.job });
+            return self.reserve(view);
         }
         let blocks = self.order.blocks();
         let slots = 0..view.timing.kinds();

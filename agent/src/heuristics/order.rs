@@ -84,6 +84,11 @@ impl Order {
         }
     }
 
+    /// Whether keys change relative to each other as time goes by.
+    pub fn drifts(self) -> bool {
+        matches!(self, Order::Wfp3 | Order::Unicep)
+    }
+
     /// Whether work behind a head that does not fit must wait for it.
     pub fn blocks(self) -> bool {
         self == Order::Fcfs
@@ -95,7 +100,8 @@ fn or_tenth(value: f64) -> f64 {
 }
 
 fn wfp3(wait: f64, requested: f64, procs: f64) -> f64 {
-    -(wait / requested).powi(3) * procs
+    // `pow`, rounded once, as the published code has it: x * x * x differs in the last digit and so in ties.
+    -libm::pow(wait / requested, 3.0) * procs
 }
 
 fn unicep(wait: f64, requested: f64, procs: f64) -> f64 {

@@ -4,6 +4,8 @@
 //! sees all completions of its moment at once. Time stands still while chosen jobs fit.
 //! Source: the simulator behind RLScheduler (Zhang et al., SC'20), as published.
 
+use std::collections::HashSet;
+
 use super::Simulator;
 use crate::units::{JobId, Time};
 use crate::view::Discipline;
@@ -19,6 +21,17 @@ impl Simulator {
             self.process_one();
         }
         true
+    }
+
+    /// Moves these waiting jobs to the front of the queue.
+    pub(super) fn reorder(&mut self, order: &[JobId]) {
+        // A single job leaves the queue next, so that its place in it no longer matters.
+        if order.len() > 1 {
+            let listed: HashSet<JobId> = order.iter().copied().collect();
+            let rest: Vec<JobId> = self.queue.iter().copied().filter(|job| !listed.contains(job)).collect();
+            self.queue.clear();
+            self.queue.extend(order.iter().copied().chain(rest));
+        }
     }
 
     /// Starts `head` before any other job, as soon as it fits.
@@ -95,8 +108,9 @@ impl Simulator {
     /// Starts, in submit order, each other job that fits and should end before the shadow time.
     fn backfill(&mut self, head: JobId, shadow: Time) {
         let jobs = &self.world.workload.jobs;
-        let mut waiting: Vec<JobId> = self.queue.iter().copied().filter(|&job| job != head).collect();
-        waiting.sort_by_key(|job| jobs[job.index()].arrival);
+        // The original sorts its queue in place: the order stays, and decides later ties.
+        self.queue.sort_by_key(|job| jobs[job.index()].arrival);
+        let waiting: Vec<JobId> = self.queue.iter().copied().filter(|&job| job != head).collect();
         for job in waiting {
             let ends = self.view().estimate(job, 0).map(|estimate| self.now + estimate);
             if self.fits_anywhere(job) && ends.is_some_and(|end| end < shadow) {

@@ -30,6 +30,10 @@ pub enum Illegal {
     WrongBatch { job: u32, batch: u32, most: u32 },
     #[error("this discipline does not take the decision {decision}")]
     WrongDiscipline { decision: &'static str },
+    #[error("job {job} is named twice in one order")]
+    JobTwice { job: u32 },
+    #[error("a reservation must name at least one job")]
+    NothingReserved,
     #[error("nothing runs and nothing will wake the policy, so waiting could last for ever")]
     NothingToWaitFor,
     #[error("cannot wait until {until_ns} ns: it is {now_ns} ns already")]
@@ -48,11 +52,20 @@ impl Simulator {
         Ok(slot)
     }
 
-    pub(super) fn check_reserve(&self, job: JobId) -> Result<(), Illegal> {
+    /// The job that is next.
+    pub(super) fn check_reserve(&self, order: &[JobId]) -> Result<JobId, Illegal> {
         if self.world.discipline == Discipline::Free {
             return Err(Illegal::WrongDiscipline { decision: "reserve" });
         }
-        self.check_waiting(job)
+        for &job in order {
+            self.check_waiting(job)?;
+        }
+        let mut sorted = order.to_vec();
+        sorted.sort_unstable();
+        match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(Illegal::JobTwice { job: pair[0].0 }),
+            None => order.first().copied().ok_or(Illegal::NothingReserved),
+        }
     }
 
     pub(super) fn check_wait(&self, until: Option<Time>) -> Result<(), Illegal> {

@@ -203,9 +203,10 @@ impl Simulator {
                 let slot = self.check_start(job, &nodes, batch)?;
                 self.start(job, nodes, slot, batch);
             }
-            Decision::Reserve { job } => {
-                self.check_reserve(job)?;
-                self.commit(job);
+            Decision::Reserve { order } => {
+                let head = self.check_reserve(&order)?;
+                self.reorder(&order);
+                self.commit(head);
             }
             Decision::Wait { until } => {
                 self.check_wait(until)?;
