@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod cluster;
 pub mod job;
 pub mod observe;
+mod suggest;
 #[cfg(test)]
 mod testing;
 pub mod trace;
