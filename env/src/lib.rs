@@ -11,6 +11,7 @@ pub mod objective;
 pub mod observe;
 pub mod releases;
 pub mod sim;
+mod suggest;
 #[cfg(test)]
 mod testing;
 pub mod timing;
