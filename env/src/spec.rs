@@ -1,0 +1,293 @@
+//! Scenarios: a cluster, a workload, a discipline and an objective, in a TOML file.
+//!
+//! A file is parsed once into a [`Scenario`] that cannot be wrong; from there a seed gives a world.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::catalog::Catalog;
+use crate::cluster::{Cluster, Node};
+use crate::objective::Objective;
+use crate::sim::{World, WorldError};
+use crate::suggest;
+use crate::units::Span;
+use crate::view::Discipline;
+use crate::workload::{Source, WorkloadError};
+
+/// A scenario as its file says it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Unique among scenarios.
+    pub name: String,
+    /// One line on what it is for.
+    pub about: String,
+    /// How decisions are carried out.
+    #[serde(default)]
+    pub discipline: Discipline,
+    /// After a plain wait the policy is asked again no later than this, in milliseconds. Without it a policy must
+    /// not wait while nothing runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_ms: Option<f64>,
+    /// What is to be made small.
+    pub objective: Objective,
+    /// The rule that learned policies start from.
+    pub prior: String,
+    /// The machines.
+    pub nodes: Vec<NodeSpec>,
+    /// What arrives.
+    pub workload: Source,
+}
+
+/// Alike machines.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Their name; a number is added where there are several.
+    pub name: String,
+    /// Device kind in the catalogue.
+    pub kind: String,
+    /// How many machines.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Devices of each.
+    #[serde(default = "one")]
+    pub devices: u32,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A scenario that can be simulated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    spec: Spec,
+    cluster: Cluster,
+}
+
+/// Why a scenario cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SpecError {
+    /// No built-in scenario of this name.
+    #[error("unknown scenario {name:?}{near}; `yardmaster scenarios` lists all, a file must end in .toml")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Names close to it.
+        near: String,
+    },
+    /// Not TOML, or a key that does not belong there.
+    #[error("{file}: {why}")]
+    Syntax {
+        /// Which file.
+        file: String,
+        /// What the parser says, with the line.
+        why: String,
+    },
+    /// A node of a kind that the catalogue does not have.
+    #[error("{file}: node {node:?} has the unknown device kind {kind:?}{near}")]
+    UnknownKind {
+        /// Which file.
+        file: String,
+        /// Which node.
+        node: String,
+        /// What it says.
+        kind: String,
+        /// Names close to it.
+        near: String,
+    },
+    /// A value out of its range.
+    #[error("{file}: {what} is {value}, it must be {must}")]
+    Range {
+        /// Which file.
+        file: String,
+        /// Which value.
+        what: String,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        must: &'static str,
+    },
+    /// The workload cannot be generated for this cluster.
+    #[error("{file}: {why}")]
+    Workload {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        why: WorkloadError,
+    },
+    /// The parts do not go together.
+    #[error("{file}: {why}")]
+    World {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        why: WorldError,
+    },
+}
+
+/// Which episodes a seed belongs to. The sets never overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Split {
+    /// Learned from.
+    Train,
+    /// Tuned on, and checkpoints chosen by.
+    Validation,
+    /// Reported on.
+    Test,
+}
+
+impl Split {
+    /// The seed of episode `number`, for a base seed that anyone may choose. The two highest bits name the split.
+    pub fn seed(self, base: u64, number: u64) -> u64 {
+        let tag = match self {
+            Split::Train => 0,
+            Split::Validation => 1,
+            Split::Test => 2,
+        };
+        (tag << 62) | (mix(mix(base) ^ number) >> 2)
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): a bijection that scatters neighbouring numbers.
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+impl Scenario {
+    /// Reads a scenario file; `file` is its name in errors.
+    pub fn parse(text: &str, file: &str) -> Result<Scenario, SpecError> {
+        let spec: Spec = toml::from_str(text)
+            .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
+        Scenario::new(spec, file)
+    }
+
+    /// Checks a specification by generating an episode of it.
+    pub fn new(spec: Spec, file: &str) -> Result<Scenario, SpecError> {
+        let catalog = Catalog::builtin();
+        let range = |what: String, value: String, must| SpecError::Range { file: file.to_owned(), what, value, must };
+        if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
+            return Err(range("hold_ms".into(), hold.to_string(), "above 0"));
+        }
+        let mut nodes = Vec::new();
+        for group in &spec.nodes {
+            let kind = catalog.kind(&group.kind).ok_or_else(|| SpecError::UnknownKind {
+                file: file.to_owned(),
+                node: group.name.clone(),
+                kind: group.kind.clone(),
+                near: suggest::hint(&group.kind, catalog.devices().iter().map(|device| device.name.as_str())),
+            })?;
+            for (what, value) in [("count", group.count), ("devices", group.devices)] {
+                if value == 0 || value > 100_000 {
+                    let what = format!("{what} of node {:?}", group.name);
+                    return Err(range(what, value.to_string(), "from 1 to 100000"));
+                }
+            }
+            for number in 0..group.count {
+                let name =
+                    if group.count == 1 { group.name.clone() } else { format!("{}-{number}", group.name) };
+                nodes.push(Node { name, kind, devices: group.devices, procs_per_device: 1 });
+            }
+        }
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec };
+        scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
+        Ok(scenario)
+    }
+
+    /// The episode of a seed.
+    pub fn world(&self, seed: u64) -> Result<World, SpecError> {
+        let catalog = Catalog::builtin();
+        let file = || self.spec.name.clone();
+        let workload = self
+            .spec
+            .workload
+            .generate(catalog, &self.cluster, seed)
+            .map_err(|why| SpecError::Workload { file: file(), why })?;
+        let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
+        let Spec { discipline, objective, .. } = self.spec;
+        World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
+            .map_err(|why| SpecError::World { file: file(), why })
+    }
+
+    /// As its file says it.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// The machines.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The same scenario under another discipline.
+    pub fn with_discipline(&self, discipline: Discipline) -> Result<Scenario, SpecError> {
+        let name = self.spec.name.clone();
+        Scenario::new(Spec { discipline, ..self.spec.clone() }, &name)
+    }
+
+    /// The first 16 hexadecimal digits of the SHA-256 of what the scenario says, its name and description apart.
+    pub fn digest(&self) -> String {
+        let meaning = Spec { name: String::new(), about: String::new(), ..self.spec.clone() };
+        // Serialising plain data with string keys cannot fail.
+        let text = serde_json::to_string(&meaning).unwrap_or_default();
+        Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl SpecError {
+    fn with_file(mut self, name: &str) -> SpecError {
+        if let SpecError::Workload { file, .. } | SpecError::World { file, .. } = &mut self {
+            name.clone_into(file);
+        }
+        self
+    }
+}
+
+macro_rules! builtin {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*]
+    };
+}
+
+/// The scenarios that come with the crate: name and file.
+pub const BUILTIN: &[(&str, &str)] =
+    builtin!["tiny", "pool12", "gang", "sweeps", "gpu36", "mix", "serving-poisson", "serving-burst", "one-server", "hpc-256"];
+
+/// The built-in scenario of this name.
+pub fn builtin(name: &str) -> Result<Scenario, SpecError> {
+    let found = BUILTIN.iter().find(|(known, _)| *known == name);
+    let (_, text) = found.ok_or_else(|| SpecError::Unknown {
+        name: name.to_owned(),
+        near: suggest::hint(name, BUILTIN.iter().map(|(known, _)| *known)),
+    })?;
+    Scenario::parse(text, name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_scenario_is_valid_and_bears_its_name() {
+        for (name, _) in BUILTIN {
+            let scenario = builtin(name).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(scenario.spec().name, *name);
+        }
+    }
+
+    #[test]
+    fn splits_never_overlap_and_episodes_differ() {
+        let mut seen = std::collections::HashSet::new();
+        for split in [Split::Train, Split::Validation, Split::Test] {
+            for base in 0..3 {
+                for number in 0..1000 {
+                    assert!(seen.insert(split.seed(base, number)));
+                }
+            }
+        }
+    }
+}
