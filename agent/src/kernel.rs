@@ -4,11 +4,12 @@
 //! addition apiece, never fused. Only different outputs share a vector instruction, so the width that the
 //! compiler picks changes the speed and not one bit of a result.
 
+use multiversion::multiversion;
 use ndarray::ArrayView2;
 
 /// Rows and outputs that are computed together, so that they stay in registers.
 const ROWS: usize = 4;
-const OUTPUTS: usize = 8;
+const OUTPUTS: usize = 16;
 /// Partial sums of a dot product.
 const LANES: usize = 8;
 
@@ -22,6 +23,12 @@ pub fn add_product(x: &[f32], w: ArrayView2<'_, f32>, out: &mut [f32]) {
         return;
     }
     debug_assert_eq!(x.len() / inputs, out.len() / outputs, "rows in and rows out differ");
+    add_slices(x, w, inputs, outputs, out);
+}
+
+/// [`add_product`] on slices, compiled once for each vector width and chosen when it runs.
+#[multiversion(targets("x86_64+avx2"))]
+fn add_slices(x: &[f32], w: &[f32], inputs: usize, outputs: usize, out: &mut [f32]) {
     let whole = x.len() / inputs / ROWS * ROWS;
     let (x_whole, x_rest) = x.split_at(whole * inputs);
     let (out_whole, out_rest) = out.split_at_mut(whole * outputs);
@@ -57,13 +64,10 @@ fn add_block<const R: usize, const O: usize>(
     out: &mut [f32],
 ) {
     let inputs = x.len() / R;
-    let rows: [&[f32]; R] = std::array::from_fn(|r| &x[r * inputs..(r + 1) * inputs]);
-    let mut sums = [[0.0_f32; O]; R];
-    for (r, sums) in sums.iter_mut().enumerate() {
-        sums.copy_from_slice(&out[r * outputs + first..][..O]);
-    }
-    for (k, weights) in w.chunks_exact(outputs).enumerate().take(inputs) {
-        let weights = &weights[first..first + O];
+    let rows: [&[f32]; R] = std::array::from_fn(|r| &x[r * inputs..][..inputs]);
+    let mut sums: [[f32; O]; R] = std::array::from_fn(|r| take(&out[r * outputs + first..]));
+    for k in 0..inputs {
+        let weights: [f32; O] = take(&w[k * outputs + first..]);
         for r in 0..R {
             let value = rows[r][k];
             for o in 0..O {
@@ -74,6 +78,12 @@ fn add_block<const R: usize, const O: usize>(
     for (r, sums) in sums.iter().enumerate() {
         out[r * outputs + first..][..O].copy_from_slice(sums);
     }
+}
+
+/// The first `O` values.
+#[inline(always)]
+fn take<const O: usize>(values: &[f32]) -> [f32; O] {
+    *values.first_chunk().expect("a block lies inside its row")
 }
 
 /// The sum of `a[k] b[k]`, in eight partial sums that are added pairwise at the end.
