@@ -11,7 +11,8 @@ fn main() {
     for name in ["LIBTORCH", "LIBTORCH_LIB"] {
         println!("cargo:rerun-if-env-changed={name}");
     }
-    let Some(base) = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH")).map(PathBuf::from) else {
+    let Some(base) = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH")).map(PathBuf::from)
+    else {
         return;
     };
     let lib = base.join("lib");

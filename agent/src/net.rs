@@ -88,20 +88,20 @@ pub struct PolicyNet {
 /// The buffers of a decision; they grow when a larger observation comes and are then reused.
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
-    features: Vec<f32>,     // the group at hand, normalised
-    hidden: Vec<f32>,       // (rows, H)
-    jobs: Vec<f32>,         // (jobs, D)
-    nodes: Vec<f32>,        // (nodes, D)
-    pooled: Vec<f32>,       // (4 D + global)
-    context: Vec<f32>,      // (C)
-    query_bias: Vec<f32>,   // (D)
-    queries: Vec<f32>,      // (jobs, D)
-    keys: Vec<f32>,         // (nodes, D)
-    pair_bias: Vec<f32>,    // (P)
-    pair_jobs: Vec<f32>,    // (jobs, P)
-    pair_nodes: Vec<f32>,   // (nodes, P)
-    pairs: Vec<f32>,        // (candidates, P)
-    logits: Vec<f32>,       // (actions)
+    features: Vec<f32>,   // the group at hand, normalised
+    hidden: Vec<f32>,     // (rows, H)
+    jobs: Vec<f32>,       // (jobs, D)
+    nodes: Vec<f32>,      // (nodes, D)
+    pooled: Vec<f32>,     // (4 D + global)
+    context: Vec<f32>,    // (C)
+    query_bias: Vec<f32>, // (D)
+    queries: Vec<f32>,    // (jobs, D)
+    keys: Vec<f32>,       // (nodes, D)
+    pair_bias: Vec<f32>,  // (P)
+    pair_jobs: Vec<f32>,  // (jobs, P)
+    pair_nodes: Vec<f32>, // (nodes, P)
+    pairs: Vec<f32>,      // (candidates, P)
+    logits: Vec<f32>,     // (actions)
 }
 
 impl PolicyNet {
@@ -311,4 +311,4 @@ pub fn first_highest(values: &[f32]) -> Option<usize> {
 
 #[cfg(test)]
 #[path = "net_tests.rs"]
-mod tests;
+pub(crate) mod tests;

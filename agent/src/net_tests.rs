@@ -68,18 +68,23 @@ pub(crate) fn random_net(dims: Dims, seed: u32) -> PolicyNet {
 fn plain_logits(net: &PolicyNet, obs: &Observation, prior: Option<usize>) -> Vec<f64> {
     let get = |name: &str| {
         let entry = net.layout().entry(name).unwrap();
-        let values = net.params()[entry.offset..][..entry.len()].iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+        let values =
+            net.params()[entry.offset..][..entry.len()].iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
         (values, *entry.shape.last().unwrap())
     };
     let times = |x: &[f64], name: &str| {
         let (w, outputs) = get(name);
-        (0..outputs).map(|o| x.iter().enumerate().map(|(k, x)| x * w[k * outputs + o]).sum()).collect::<Vec<f64>>()
+        (0..outputs)
+            .map(|o| x.iter().enumerate().map(|(k, x)| x * w[k * outputs + o]).sum())
+            .collect::<Vec<f64>>()
     };
     let plus = |a: Vec<f64>, b: &[f64]| a.iter().zip(b).map(|(a, b)| a + b).collect::<Vec<_>>();
     let relu = |a: Vec<f64>| a.into_iter().map(|a| a.max(0.0)).collect::<Vec<_>>();
     let norm = |x: &[f32], group: &str| {
         let (shift, scale) = (get(&format!("norm.{group}.shift")).0, get(&format!("norm.{group}.scale")).0);
-        (0..x.len()).map(|k| ((f64::from(x[k]) - shift[k]) * scale[k]).clamp(-10.0, 10.0)).collect::<Vec<f64>>()
+        (0..x.len())
+            .map(|k| ((f64::from(x[k]) - shift[k]) * scale[k]).clamp(-10.0, 10.0))
+            .collect::<Vec<f64>>()
     };
     let tower = |x: &[f32], group: &str| {
         let h = relu(plus(times(&norm(x, group), &format!("{group}.0.w")), &get(&format!("{group}.0.b")).0));

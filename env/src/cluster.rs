@@ -33,7 +33,8 @@ impl Cluster {
         let mut kinds: Vec<KindId> = nodes.iter().map(|node| node.kind).collect();
         kinds.sort_unstable();
         kinds.dedup();
-        let count = |kind: &KindId| nodes.iter().filter(|node| node.kind == *kind).map(|node| node.devices).sum();
+        let count =
+            |kind: &KindId| nodes.iter().filter(|node| node.kind == *kind).map(|node| node.devices).sum();
         let devices = kinds.iter().map(count).collect();
         Cluster { nodes, kinds, devices }
     }
