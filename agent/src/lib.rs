@@ -1,7 +1,13 @@
 //! Who decides: scheduling policies, learned or not. No torch.
 
 pub mod evaluate;
+pub mod frozen;
+mod frozen_card;
 pub mod heuristics;
+pub mod kernel;
+pub mod learned;
+pub mod net;
+mod net_layout;
 pub mod policy;
 pub mod registry;
 pub mod stats;

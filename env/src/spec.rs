@@ -70,7 +70,7 @@ pub struct Scenario {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SpecError {
     /// No built-in scenario of this name.
-    #[error("unknown scenario {name:?}{near}; `yardmaster scenarios` lists all, a file must end in .toml")]
+    #[error("unknown scenario {name:?}, {near}; a file must end in .toml")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -86,7 +86,7 @@ pub enum SpecError {
         why: String,
     },
     /// A node of a kind that the catalogue does not have.
-    #[error("{file}: node {node:?} has the unknown device kind {kind:?}{near}")]
+    #[error("{file}: node {node:?} has the unknown device kind {kind:?}, {near}")]
     UnknownKind {
         /// Which file.
         file: String,
@@ -179,7 +179,7 @@ impl Scenario {
                 file: file.to_owned(),
                 node: group.name.clone(),
                 kind: group.kind.clone(),
-                near: suggest::hint(&group.kind, catalog.devices().iter().map(|device| device.name.as_str())),
+                near: suggest::suggestion(&group.kind, catalog.devices().iter().map(|device| device.name.as_str())),
             })?;
             for (what, value) in [("count", group.count), ("devices", group.devices)] {
                 if value == 0 || value > 100_000 {
@@ -262,7 +262,7 @@ pub fn builtin(name: &str) -> Result<Scenario, SpecError> {
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     let (_, text) = found.ok_or_else(|| SpecError::Unknown {
         name: name.to_owned(),
-        near: suggest::hint(name, BUILTIN.iter().map(|(known, _)| *known)),
+        near: suggest::suggestion(name, BUILTIN.iter().map(|(known, _)| *known)),
     })?;
     Scenario::parse(text, name)
 }
