@@ -11,6 +11,7 @@ pub mod objective;
 pub mod observe;
 pub mod releases;
 pub mod sim;
+pub mod spec;
 mod suggest;
 #[cfg(test)]
 mod testing;

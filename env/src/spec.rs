@@ -255,7 +255,7 @@ macro_rules! builtin {
 
 /// The scenarios that come with the crate: name and file.
 pub const BUILTIN: &[(&str, &str)] =
-    builtin!["tiny", "pool12", "gang", "sweeps", "gpu36", "mix", "serving-poisson", "serving-burst", "one-server", "hpc-256"];
+    builtin!["tiny", "pool12", "gang", "sweeps", "gpu36", "serving-poisson", "serving-burst", "serving-hetero", "one-server", "hpc-256"];
 
 /// The built-in scenario of this name.
 pub fn builtin(name: &str) -> Result<Scenario, SpecError> {

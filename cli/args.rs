@@ -1,0 +1,140 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use yardmaster_env::view::Discipline;
+
+/// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
+#[derive(Debug, Parser)]
+#[command(name = "yardmaster", version, about, propagate_version = true)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List the built-in scenarios
+    Scenarios,
+    /// List the policies and the rules they are composed of
+    Policies,
+    /// Run one policy through one episode or trace
+    Simulate(Simulate),
+    /// Compare policies on the same held-out episodes
+    Bench(Bench),
+    /// Describe a trace, a scenario or a frozen policy
+    Inspect(Inspect),
+    /// Train a policy (needs yardmaster-train beside this command)
+    #[command(disable_help_flag = true)]
+    Train(Train),
+}
+
+/// Run one policy through one episode or trace
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Simulate {
+    /// Scenario: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml", required_unless_present = "trace", conflicts_with = "trace")]
+    pub(crate) scenario: Option<String>,
+    /// Trace: .swf, .csv or .jsonl
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
+    /// Cluster for a .csv or .jsonl trace: that of this scenario
+    #[arg(long, value_name = "NAME|FILE.toml", requires = "trace")]
+    pub(crate) cluster: Option<String>,
+    /// Policy, such as mct or sjf+wrr+largest (see `yardmaster policies`)
+    #[arg(long, value_name = "NAME", required_unless_present = "checkpoint", conflicts_with = "checkpoint")]
+    pub(crate) policy: Option<String>,
+    /// Frozen policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Episode to generate, and every random choice of the policy
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Leave out the jobs before this one (counted from 0)
+    #[arg(long, value_name = "I", default_value_t = 0)]
+    pub(crate) first: usize,
+    /// Take this many jobs
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// How decisions are carried out [default: the scenario's, or free]
+    #[arg(long, value_enum)]
+    pub(crate) queue: Option<Queue>,
+    /// Write the measures as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write every job's start and finish
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) starts: Option<PathBuf>,
+    /// Draw the schedule (- for text on standard output)
+    #[arg(long, value_name = "FILE.svg|-")]
+    pub(crate) gantt: Option<PathBuf>,
+}
+
+/// How decisions are carried out.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Queue {
+    /// Start anything that fits, or wait
+    Free,
+    /// The chosen job is next, however long it has to wait
+    Commit,
+    /// As commit; jobs that should end before it can start may overtake
+    CommitBackfill,
+}
+
+impl From<Queue> for Discipline {
+    fn from(queue: Queue) -> Discipline {
+        match queue {
+            Queue::Free => Discipline::Free,
+            Queue::Commit => Discipline::Commit,
+            Queue::CommitBackfill => Discipline::CommitBackfill,
+        }
+    }
+}
+
+/// Compare policies on the same held-out episodes
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Bench {
+    /// Scenarios, separated by commas: built-in names, TOML files, or all
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]
+    pub(crate) scenario: Vec<String>,
+    /// Policies, separated by commas, or all
+    #[arg(long, value_name = "a,b,c|all", default_value = "all")]
+    pub(crate) policies: String,
+    /// Frozen policies to compare with them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// Test episodes
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) episodes: u64,
+    /// Which test episodes; any number gives others, never those of training or validation
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the results as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the tables as Markdown (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// Describe a trace, a scenario or a frozen policy
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Inspect {
+    /// A trace (.swf, .csv, .jsonl), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
+    #[arg(value_name = "FILE")]
+    pub(crate) what: PathBuf,
+    /// Cluster for a .csv or .jsonl trace: that of this scenario
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) cluster: Option<String>,
+}
+
+/// Train a policy
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Train {
+    /// Arguments for yardmaster-train
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<std::ffi::OsString>,
+}

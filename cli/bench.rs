@@ -1,0 +1,120 @@
+//! `yardmaster bench`: the same held-out episodes for every policy.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
+use yardmaster_agent::learned::Learned;
+use yardmaster_agent::registry;
+use yardmaster_env::spec::{BUILTIN, Scenario, Split};
+
+use crate::args::Bench;
+use crate::input;
+use crate::output::Output;
+use crate::report;
+
+/// The comparison on one scenario; `--json` writes a list of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// Its name.
+    pub(crate) scenario: String,
+    /// What is to be made small.
+    pub(crate) objective: String,
+    /// The unit of the objective.
+    pub(crate) unit: String,
+    /// Test episodes.
+    pub(crate) episodes: u64,
+    /// Which test episodes.
+    pub(crate) seed: u64,
+    /// Digest of what the scenario says.
+    pub(crate) scenario_digest: String,
+    /// One row a policy.
+    pub(crate) policies: Vec<Row>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Bench) -> Result<()> {
+    let json = Output::maybe(args.json.as_deref())?;
+    let markdown = Output::maybe(args.markdown.as_deref())?;
+    let scenarios = scenarios(&args.scenario)?;
+    let bar = ProgressBar::new(args.episodes * scenarios.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{msg:>16} [{bar:40}] {pos}/{len} episodes, {eta} left")?);
+    let mut comparisons = Vec::new();
+    for scenario in &scenarios {
+        bar.set_message(scenario.spec().name.clone());
+        comparisons.push(compare(args, scenario, &bar)?);
+    }
+    bar.finish_and_clear();
+    let quiet = [&json, &markdown].into_iter().flatten().any(Output::is_stdout);
+    if !quiet {
+        Output::Stdout.write(&report::terminal(&comparisons))?;
+    }
+    if let Some(json) = json {
+        json.write(&(serde_json::to_string_pretty(&comparisons)? + "\n"))?;
+    }
+    if let Some(markdown) = markdown {
+        markdown.write(&report::markdown(&comparisons))?;
+    }
+    Ok(())
+}
+
+fn scenarios(names: &[String]) -> Result<Vec<Scenario>> {
+    let all: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let names = if names.iter().any(|name| name == "all") { &all } else { names };
+    names.iter().map(|name| input::scenario(name)).collect()
+}
+
+fn compare(args: &Bench, scenario: &Scenario, bar: &ProgressBar) -> Result<Comparison> {
+    let contestants = contestants(args, scenario)?;
+    let seeds: Vec<u64> = (0..args.episodes).map(|number| Split::Test.seed(args.seed, number)).collect();
+    let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };
+    let policies = evaluate(&contestants, &seeds, world, || bar.inc(1))?;
+    let spec = scenario.spec();
+    Ok(Comparison {
+        scenario: spec.name.clone(),
+        objective: spec.objective.name().to_owned(),
+        unit: spec.objective.unit().to_owned(),
+        episodes: args.episodes,
+        seed: args.seed,
+        scenario_digest: scenario.digest(),
+        policies,
+    })
+}
+
+fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
+    let mut contestants = Vec::new();
+    for name in names(&args.policies, scenario)? {
+        registry::build(&name)?;
+        let rule = name.clone();
+        // The name was built just above, and building has no other input.
+        #[allow(clippy::unwrap_used, reason = "checked above")]
+        let build = Box::new(move || registry::build(&rule).unwrap());
+        contestants.push(Contestant { name, build });
+    }
+    for path in &args.checkpoint {
+        let frozen = input::policy(path)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Learned::from_frozen(name.as_str(), &frozen).with_context(|| format!("{} is refused", path.display()))?;
+        let (net, prior) = (Arc::new(frozen.net().clone()), frozen.card().origin.prior.clone());
+        let own = name.clone();
+        #[allow(clippy::unwrap_used, reason = "the prior was built just above")]
+        let build =
+            Box::new(move || -> Box<dyn yardmaster_agent::policy::Policy> {
+                Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
+            });
+        contestants.push(Contestant { name, build });
+    }
+    Ok(contestants)
+}
+
+/// The policies asked for; `all` leaves out batching variants where nothing is batched.
+fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
+    if list != "all" {
+        return Ok(list.split(',').map(|name| name.trim().to_owned()).collect());
+    }
+    let batches = scenario.world(Split::Test.seed(0, 0))?.timing.models().len() > 0;
+    let keep = |name: &&&str| batches || !name.contains('+');
+    Ok(registry::STANDARD.iter().filter(keep).map(|name| (*name).to_owned()).collect())
+}

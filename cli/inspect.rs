@@ -1,0 +1,135 @@
+//! `yardmaster inspect`: what a file holds.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use yardmaster_agent::frozen::Frozen;
+use yardmaster_env::catalog::Catalog;
+use yardmaster_env::cluster::Cluster;
+use yardmaster_env::job::{Task, Workload};
+use yardmaster_env::metrics::percentile;
+use yardmaster_env::observe::Schema;
+use yardmaster_env::spec::{Scenario, Split};
+
+use crate::args::Inspect;
+use crate::input::{self, Format};
+use crate::output::Output;
+
+/// Runs the command.
+pub(crate) fn run(args: &Inspect) -> Result<()> {
+    let path = args.what.as_path();
+    let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
+        policy(path, &input::policy(path)?)
+    } else if Format::of(path).is_some() {
+        let cluster = args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
+        let trace = input::trace(path, cluster)?;
+        let report = &trace.report;
+        let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
+        for (reason, count) in &report.dropped {
+            let _ = writeln!(text, "  dropped {count}: {reason}");
+        }
+        for note in &report.notes {
+            let _ = writeln!(text, "  note: {note}");
+        }
+        text + &machines(&trace.cluster) + &workload(&trace.workload)
+    } else {
+        let name = path.to_str().context("the name is not UTF-8")?;
+        scenario(&input::scenario(name)?)?
+    };
+    Output::Stdout.write(&text)
+}
+
+fn scenario(scenario: &Scenario) -> Result<String> {
+    let spec = scenario.spec();
+    let world = scenario.world(Split::Test.seed(0, 0))?;
+    let mut text = format!("{}: {}\n", spec.name, spec.about);
+    let _ = writeln!(text, "  objective   {} [{}]", spec.objective.name(), spec.objective.unit());
+    let _ = writeln!(text, "  prior       {}", spec.prior);
+    let _ = writeln!(text, "  digest      {}", scenario.digest());
+    Ok(text + &machines(scenario.cluster()) + "an episode (test seed 0):\n" + &workload(&world.workload))
+}
+
+fn machines(cluster: &Cluster) -> String {
+    let catalog = Catalog::builtin();
+    let mut text = format!("machines: {} nodes, {} devices\n", cluster.nodes().len(), cluster.devices());
+    for &kind in cluster.kinds() {
+        let device = catalog.device(kind);
+        let _ = writeln!(text, "  {:<12} {:>6} devices  {}", device.name, cluster.devices_of(kind), device.description);
+    }
+    text
+}
+
+fn workload(workload: &Workload) -> String {
+    let catalog = Catalog::builtin();
+    let mut text = String::new();
+    let arrivals: Vec<f64> = workload.jobs.iter().map(|job| job.arrival.as_secs_f64()).collect();
+    let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let span = arrivals.iter().copied().fold(0.0, f64::max) - arrivals.iter().copied().fold(f64::INFINITY, f64::min);
+    let _ = writeln!(text, "workload: {} jobs over {:.1} s", workload.len(), span.max(0.0));
+    text += &distribution("gap [s]", gaps);
+    text += &distribution("devices", workload.jobs.iter().map(|job| f64::from(job.gang)).collect());
+    let requested = |job: &yardmaster_env::job::Job| match job.task {
+        Task::Rigid { requested } => Some(requested.as_secs_f64()),
+        _ => None,
+    };
+    text += &distribution("requested [s]", workload.jobs.iter().filter_map(requested).collect());
+    let mut models = std::collections::BTreeMap::new();
+    for job in &workload.jobs {
+        let name = match job.task {
+            Task::Rigid { .. } => continue,
+            Task::Training { model, batch, .. } => {
+                format!("trains {} (batch {batch})", catalog.training_model(model).name)
+            }
+            Task::Request { model } => format!("asks {}", catalog.inference_model(model).name),
+        };
+        *models.entry(name).or_insert(0_usize) += 1;
+    }
+    for (name, count) in models {
+        let _ = writeln!(text, "  {count:>6} x {name}");
+    }
+    text
+}
+
+fn distribution(what: &str, mut values: Vec<f64>) -> String {
+    if values.is_empty() {
+        return String::new();
+    }
+    values.sort_by(f64::total_cmp);
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| percentile(&values, share));
+    let (low, high) = (values[0], values[values.len() - 1]);
+    format!("  {what:<14} min {low:.2}  p50 {p50:.2}  mean {mean:.2}  p90 {p90:.2}  p99 {p99:.2}  max {high:.2}\n")
+}
+
+fn policy(path: &Path, frozen: &Frozen) -> String {
+    let card = frozen.card();
+    let origin = &card.origin;
+    let usable = match frozen.check_schema(&Schema::current()) {
+        Ok(()) => "yes: same features, golden outputs reproduced".to_owned(),
+        Err(error) => format!("no: {error}"),
+    };
+    let rows = [
+        ("usable here", usable),
+        ("scenario", format!("{} (digest {})", origin.scenario, origin.scenario_digest)),
+        ("objective", origin.objective.clone()),
+        ("prior", format!("{} (weight {})", origin.prior, card.lambda)),
+        ("masks", origin.mask_rule.clone()),
+        ("schema", card.schema_id.clone()),
+        ("weights", format!("{} (digest {})", frozen.net().params().len(), card.digest)),
+        ("trained by", origin.command.clone()),
+        ("revision", origin.revision.clone()),
+        ("seed", origin.seed.to_string()),
+        ("decisions", origin.steps.to_string()),
+        ("golden cases", card.golden.len().to_string()),
+    ];
+    let mut text = format!("{}: frozen policy, format {}\n", path.display(), card.format);
+    for (what, value) in rows {
+        let _ = writeln!(text, "  {what:<14} {value}");
+    }
+    if !origin.benchmark.is_null() {
+        let shown = serde_json::to_string_pretty(&origin.benchmark).unwrap_or_default();
+        let _ = writeln!(text, "benchmark {shown}");
+    }
+    text
+}

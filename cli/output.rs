@@ -1,0 +1,83 @@
+//! Files that are written whole or not at all, opened before the work begins so that a bad path fails early.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use tempfile::NamedTempFile;
+
+/// Where a result goes.
+pub(crate) enum Output {
+    /// Standard output.
+    Stdout,
+    /// A new or replaced file, which appears once it is complete.
+    File {
+        /// Its place.
+        path: PathBuf,
+        /// What is written to until then, in the same folder.
+        draft: NamedTempFile,
+    },
+    /// Something that cannot be replaced, such as a pipe.
+    Special(PathBuf),
+}
+
+impl Output {
+    /// Makes sure that `path` can be written; `-` is standard output.
+    pub(crate) fn open(path: &Path) -> Result<Output> {
+        if path == Path::new("-") {
+            return Ok(Output::Stdout);
+        }
+        let shown = path.display();
+        if path.is_dir() {
+            anyhow::bail!("cannot write {shown}: it is a folder");
+        }
+        if path.exists() && !path.is_file() {
+            return Ok(Output::Special(path.to_owned()));
+        }
+        if path.is_file() {
+            // Replacing it would need the folder only: a protected file is refused all the same.
+            OpenOptions::new().append(true).open(path).with_context(|| format!("cannot write {shown}"))?;
+        }
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+        let draft = builder
+            .prefix(".yardmaster-")
+            .tempfile_in(folder)
+            .with_context(|| format!("cannot write {shown}: folder {} is not writable", folder.display()))?;
+        Ok(Output::File { path: path.to_owned(), draft })
+    }
+
+    /// Opens an optional path.
+    pub(crate) fn maybe(path: Option<&Path>) -> Result<Option<Output>> {
+        path.map(Output::open).transpose()
+    }
+
+    /// Whether this is standard output, which then must hold nothing else.
+    pub(crate) fn is_stdout(&self) -> bool {
+        matches!(self, Output::Stdout)
+    }
+
+    /// Writes everything and lets the file appear.
+    pub(crate) fn write(self, text: &str) -> Result<()> {
+        match self {
+            Output::Stdout => match std::io::stdout().write_all(text.as_bytes()) {
+                // A reader that has seen enough, such as `head`, is no error.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+                result => result.context("cannot write to standard output"),
+            },
+            Output::Special(path) => {
+                std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+            }
+            Output::File { path, mut draft } => {
+                let shown = path.display().to_string();
+                draft.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))?;
+                draft.as_file().sync_all().with_context(|| format!("cannot write {shown}"))?;
+                draft.persist(&path).with_context(|| format!("cannot write {shown}"))?;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Tables of comparisons, for the terminal and as Markdown.
+
+use std::fmt::Write;
+
+use comfy_table::{CellAlignment, Table, presets};
+use yardmaster_agent::evaluate::{Ratio, Row};
+
+use crate::bench::Comparison;
+
+const HEADER: [&str; 7] = ["policy", "mean", "95 % interval", "p50", "p99", "ratio to best rule", "mean JCT"];
+
+/// Tables for a terminal.
+pub(crate) fn terminal(comparisons: &[Comparison]) -> String {
+    render(comparisons, presets::UTF8_FULL_CONDENSED)
+}
+
+/// Tables in Markdown.
+pub(crate) fn markdown(comparisons: &[Comparison]) -> String {
+    render(comparisons, presets::ASCII_MARKDOWN)
+}
+
+fn render(comparisons: &[Comparison], preset: &str) -> String {
+    let mut text = String::new();
+    for comparison in comparisons {
+        let Comparison { scenario, objective, unit, episodes, seed, .. } = comparison;
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{scenario}: {objective} [{unit}], {episodes} test episodes (seed {seed})\n");
+        let mut table = Table::new();
+        table.load_preset(preset).set_header(HEADER);
+        let mut rows: Vec<&Row> = comparison.policies.iter().collect();
+        rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
+        for row in &rows {
+            table.add_row(cells(row, comparison));
+        }
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let _ = writeln!(text, "{table}\n");
+        text += &verdicts(comparison);
+    }
+    text
+}
+
+fn cells(row: &Row, comparison: &Comparison) -> [String; 7] {
+    let ratio = best_rule(comparison, row).map_or("-".to_owned(), |(rule, ratio)| {
+        let [low, high] = ratio.ci95;
+        format!("{:.3} [{low:.3}, {high:.3}] {rule}", ratio.ratio)
+    });
+    [
+        row.policy.clone(),
+        number(row.mean),
+        format!("[{}, {}]", number(row.ci95[0]), number(row.ci95[1])),
+        number(row.p50),
+        number(row.p99),
+        ratio,
+        format!("{} s", number(row.metrics.mean_jct_s)),
+    ]
+}
+
+/// The rule with the lowest mean among those that a row was compared with.
+fn best_rule<'a>(comparison: &'a Comparison, row: &'a Row) -> Option<(&'a str, Ratio)> {
+    let rules = comparison.policies.iter().filter(|other| is_rule(other));
+    let best = rules.min_by(|one, other| one.mean.total_cmp(&other.mean))?;
+    row.ratio_to.get(&best.policy).map(|ratio| (best.policy.as_str(), *ratio))
+}
+
+/// Whether a row is a rule of the registry rather than a frozen policy.
+fn is_rule(row: &Row) -> bool {
+    yardmaster_agent::registry::build(&row.policy).is_ok()
+}
+
+/// For each learned policy, one line a rule: better, worse or not separated.
+fn verdicts(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    for row in comparison.policies.iter().filter(|row| !is_rule(row)) {
+        for (rule, ratio) in &row.ratio_to {
+            let [low, high] = ratio.ci95;
+            let verdict = match (high < 1.0, low > 1.0) {
+                (true, _) => format!("{:.1} % better", 100.0 * (1.0 - ratio.ratio)),
+                (_, true) => format!("{:.1} % worse", 100.0 * (ratio.ratio - 1.0)),
+                _ => "not significantly different".to_owned(),
+            };
+            let _ = writeln!(
+                text,
+                "- {} against {rule}: {verdict} (ratio {:.3}, 95 % interval {low:.3} to {high:.3}, better in {} of {} episodes)",
+                row.policy, ratio.ratio, ratio.wins, comparison.episodes
+            );
+        }
+    }
+    if !text.is_empty() {
+        text.push('\n');
+    }
+    text
+}
+
+/// Four significant digits.
+fn number(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
+    format!("{value:.digits$}")
+}

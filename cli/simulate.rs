@@ -1,0 +1,169 @@
+//! `yardmaster simulate`: one policy, one episode or trace.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use yardmaster_agent::learned::Learned;
+use yardmaster_agent::policy::{Policy, play};
+use yardmaster_agent::registry;
+use yardmaster_env::catalog::Catalog;
+use yardmaster_env::gantt;
+use yardmaster_env::metrics::{self, Metrics};
+use yardmaster_env::objective::Objective;
+use yardmaster_env::sim::{Simulator, State, World};
+use yardmaster_env::spec::Split;
+use yardmaster_env::view::Discipline;
+
+use crate::args::Simulate;
+use crate::input;
+use crate::output::Output;
+
+/// What `--json` writes.
+#[derive(Serialize)]
+struct Report<'a> {
+    policy: &'a str,
+    source: String,
+    seed: u64,
+    #[serde(flatten)]
+    metrics: &'a Metrics,
+    decisions_per_s: f64,
+    digest: String,
+    refused_jobs: Vec<Refusal>,
+}
+
+/// A job that could never run.
+#[derive(Serialize)]
+struct Refusal {
+    job_id: u64,
+    reason: String,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Simulate) -> Result<()> {
+    let json = Output::maybe(args.json.as_deref())?;
+    let starts = Output::maybe(args.starts.as_deref())?;
+    let gantt = Output::maybe(args.gantt.as_deref())?;
+    let mut policy = policy(args)?;
+    let (world, source) = world(args)?;
+    let begin = Instant::now();
+    let sim = play(&Arc::new(world), &mut *policy, args.seed)?;
+    let seconds = begin.elapsed().as_secs_f64();
+
+    let metrics = Metrics::of(&sim);
+    let report = Report {
+        policy: policy.name(),
+        source,
+        seed: args.seed,
+        metrics: &metrics,
+        decisions_per_s: metrics.decisions as f64 / seconds.max(1e-9),
+        digest: format!("{:016x}", sim.digest()),
+        refused_jobs: refusals(&sim),
+    };
+    for refusal in &report.refused_jobs {
+        eprintln!("refused job {}: {}", refusal.job_id, refusal.reason);
+    }
+    let quiet = [&json, &starts, &gantt].into_iter().flatten().any(Output::is_stdout);
+    if !quiet {
+        Output::Stdout.write(&summary(&report))?;
+    }
+    if let Some(json) = json {
+        json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
+    }
+    if let Some(starts) = starts {
+        starts.write(&starts_csv(&sim))?;
+    }
+    if let Some(gantt) = gantt {
+        let text = if gantt.is_stdout() { gantt::text(&sim, 100) } else { gantt::svg(&sim) };
+        gantt.write(&text)?;
+    }
+    Ok(())
+}
+
+fn policy(args: &Simulate) -> Result<Box<dyn Policy>> {
+    match (&args.policy, &args.checkpoint) {
+        (_, Some(path)) => {
+            let frozen = input::policy(path)?;
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let shown = path.display();
+            Ok(Box::new(Learned::from_frozen(name, &frozen).with_context(|| format!("{shown} is refused"))?))
+        }
+        (Some(name), None) => Ok(registry::build(name)?),
+        (None, None) => anyhow::bail!("give --policy or --checkpoint"),
+    }
+}
+
+fn world(args: &Simulate) -> Result<(World, String)> {
+    let queue = args.queue.map(Discipline::from);
+    let count = args.jobs.unwrap_or(usize::MAX);
+    let (mut world, source) = match (&args.scenario, &args.trace) {
+        (Some(name), _) => {
+            let scenario = input::scenario(name)?;
+            let mut world = scenario.world(Split::Test.seed(args.seed, 0))?;
+            world.discipline = queue.unwrap_or(world.discipline);
+            (world, name.clone())
+        }
+        (None, Some(path)) => {
+            let trace = input::trace(path, args.cluster.as_deref())?;
+            let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
+            let world = World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+            (world, path.display().to_string())
+        }
+        (None, None) => anyhow::bail!("give --scenario or --trace"),
+    };
+    if args.first > 0 || args.jobs.is_some() || queue.is_some() {
+        let workload = world.workload.slice(args.first, count);
+        if workload.is_empty() {
+            anyhow::bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
+        }
+        let World { cluster, discipline, objective, hold, .. } = world;
+        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
+    }
+    Ok((world, source))
+}
+
+fn refusals(sim: &Simulator) -> Vec<Refusal> {
+    let world = sim.world();
+    let largest = world.cluster.kinds().iter().map(|&kind| world.cluster.devices_of(kind)).max().unwrap_or(0);
+    let rows = world.workload.jobs.iter().zip(sim.records());
+    rows.filter(|(_, record)| record.state == State::Refused)
+        .map(|(job, _)| {
+            let reason = if job.gang > largest {
+                format!("needs {} devices of one kind, the cluster has at most {largest}", job.gang)
+            } else {
+                "runs on none of the cluster's device kinds with so many devices".to_owned()
+            };
+            Refusal { job_id: job.label, reason }
+        })
+        .collect()
+}
+
+fn starts_csv(sim: &Simulator) -> String {
+    let mut text = String::from("job_id,arrival_s,start_s,finish_s,nodes,batch\n");
+    for row in metrics::starts(sim) {
+        let [arrival, start, finish] = [row.arrival, row.start, row.finish].map(metrics::seconds_text);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{},{arrival},{start},{finish},{},{}", row.label, row.nodes, row.batch);
+    }
+    text
+}
+
+fn summary(report: &Report<'_>) -> String {
+    let m = report.metrics;
+    let mut text = format!("{} on {} (seed {})\n", report.policy, report.source, report.seed);
+    let rows = [
+        ("jobs finished", format!("{} ({} refused)", m.jobs, m.refused)),
+        ("completion time", format!("mean {:.3} s, p50 {:.3} s, p99 {:.3} s", m.mean_jct_s, m.p50_jct_s, m.p99_jct_s)),
+        ("wait", format!("mean {:.3} s, longest {:.3} s", m.mean_wait_s, m.max_wait_s)),
+        ("bounded slowdown", format!("mean {:.2}, largest {:.1}", m.mean_bounded_slowdown, m.max_bounded_slowdown)),
+        ("utilization", format!("{:.1} % over a makespan of {:.1} s", 100.0 * m.utilization, m.makespan_s)),
+        ("deadlines met", format!("{:.2} % of all ({} have one)", 100.0 * m.slo_attainment, m.deadlines)),
+        ("decisions", format!("{} ({:.0} a second)", m.decisions, report.decisions_per_s)),
+    ];
+    for (what, value) in rows {
+        text += &format!("  {what:<18} {value}\n");
+    }
+    text
+}
