@@ -4,6 +4,7 @@
 //! reader says in a [`ReadReport`] what it dropped or adjusted, and refuses what it cannot understand.
 
 pub mod swf;
+pub mod table;
 
 use thiserror::Error;
 
@@ -103,6 +104,42 @@ pub enum TraceError {
         procs: u32,
         /// Nodes of the cluster.
         nodes: u32,
+    },
+    /// A table has a column or key that means nothing here.
+    #[error("{name} line {line}: unknown column `{column}`; {suggestion}")]
+    UnknownColumn {
+        /// Name of the file.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// The column or key.
+        column: String,
+        /// The nearest valid column, and all of them.
+        suggestion: String,
+    },
+    /// A cell of a table cannot be used.
+    #[error("{name} line {line}: `{column}` is `{value}`; it must be {must}")]
+    BadCell {
+        /// Name of the file.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// Its column or key.
+        column: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        must: String,
+    },
+    /// The cells of a row do not go together.
+    #[error("{name} line {line}: {message}")]
+    BadRow {
+        /// Name of the file.
+        name: String,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong and what to do.
+        message: String,
     },
     /// No job is left.
     #[error("{name}: none of {rows} rows is a job that can run; give a trace with at least one")]

@@ -1,1 +1,103 @@
 //! Generated workloads.
+//!
+//! A source is a description that a scenario file holds. With a catalogue, a cluster and a seed it gives one workload,
+//! the same on every platform: the generator is xoshiro256++ and logarithms come from `libm`.
+
+mod arrivals;
+mod capacity;
+mod error;
+mod lublin;
+mod random;
+mod requests;
+mod training;
+
+use serde::{Deserialize, Serialize};
+
+pub use arrivals::{Process, Rate};
+pub use capacity::{Demand, capacity};
+pub use error::WorkloadError;
+pub use lublin::{LublinSource, Population};
+pub use random::derive_seed;
+pub use requests::{RequestSource, Stream};
+pub use training::{GangShare, SizeClass, TrainingSource};
+
+use crate::catalog::Catalog;
+use crate::cluster::Cluster;
+use crate::job::Workload;
+
+/// What generates a workload.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Training jobs.
+    Training(TrainingSource),
+    /// Inference requests.
+    Requests(RequestSource),
+    /// Jobs of a batch queue.
+    Lublin(LublinSource),
+    /// Several sources at once, each with a seed of its own; jobs are numbered anew in order of arrival.
+    Mix(Vec<Source>),
+}
+
+impl Source {
+    /// Draws the workload of this seed, in order of arrival.
+    ///
+    /// # Errors
+    /// Settings out of range or contradictory, models that are not in the catalogue, jobs that run on no device of the
+    /// cluster.
+    pub fn generate(
+        &self,
+        catalog: &Catalog,
+        cluster: &Cluster,
+        seed: u64,
+    ) -> Result<Workload, WorkloadError> {
+        match self {
+            Source::Training(source) => source.generate(catalog, cluster, seed),
+            Source::Requests(source) => source.generate(catalog, cluster, seed),
+            Source::Lublin(source) => source.generate(catalog, cluster, seed),
+            Source::Mix(sources) => mix(sources, catalog, cluster, seed),
+        }
+    }
+}
+
+fn mix(
+    sources: &[Source],
+    catalog: &Catalog,
+    cluster: &Cluster,
+    seed: u64,
+) -> Result<Workload, WorkloadError> {
+    if sources.is_empty() {
+        return Err(WorkloadError::Settings("a mix needs at least one source"));
+    }
+    let mut jobs = Vec::new();
+    for (index, source) in (0..).zip(sources) {
+        let part = source.generate(catalog, cluster, derive_seed(seed, index))?;
+        jobs.extend(part.jobs.into_iter().zip(part.truths));
+    }
+    jobs.sort_by_key(|(job, _)| job.arrival);
+    for (label, (job, _)) in (0..).zip(&mut jobs) {
+        job.label = label;
+    }
+    let (jobs, truths) = jobs.into_iter().unzip();
+    Ok(Workload { jobs, truths })
+}
+
+/// A rate in jobs per second; `capacity` is asked only for a load.
+fn rate_per_second(
+    rate: Rate,
+    capacity: impl FnOnce() -> Result<f64, WorkloadError>,
+) -> Result<f64, WorkloadError> {
+    match rate {
+        Rate::PerSecond(rate) => error::positive("per_second", rate),
+        Rate::Load(load) => Ok(error::positive("load", load)? * capacity()?),
+    }
+}
+
+/// The names of a cluster's device kinds, for messages.
+fn kind_names(catalog: &Catalog, cluster: &Cluster) -> String {
+    let names: Vec<&str> = cluster.kinds().iter().map(|kind| catalog.device(*kind).name.as_str()).collect();
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+#[cfg(test)]
+mod tests;
