@@ -96,14 +96,14 @@ fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
     for path in &args.checkpoint {
         let frozen = input::policy(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Learned::from_frozen(name.as_str(), &frozen).with_context(|| format!("{} is refused", path.display()))?;
+        Learned::from_frozen(name.as_str(), &frozen)
+            .with_context(|| format!("{} is refused", path.display()))?;
         let (net, prior) = (Arc::new(frozen.net().clone()), frozen.card().origin.prior.clone());
         let own = name.clone();
         #[allow(clippy::unwrap_used, reason = "the prior was built just above")]
-        let build =
-            Box::new(move || -> Box<dyn yardmaster_agent::policy::Policy> {
-                Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
-            });
+        let build = Box::new(move || -> Box<dyn yardmaster_agent::policy::Policy> {
+            Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
+        });
         contestants.push(Contestant { name, build });
     }
     Ok(contestants)

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
         policy(path, &input::policy(path)?)
     } else if Format::of(path).is_some() {
-        let cluster = args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
+        let cluster =
+            args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
         let trace = input::trace(path, cluster)?;
         let report = &trace.report;
         let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
@@ -55,7 +56,13 @@ fn machines(cluster: &Cluster) -> String {
     let mut text = format!("machines: {} nodes, {} devices\n", cluster.nodes().len(), cluster.devices());
     for &kind in cluster.kinds() {
         let device = catalog.device(kind);
-        let _ = writeln!(text, "  {:<12} {:>6} devices  {}", device.name, cluster.devices_of(kind), device.description);
+        let _ = writeln!(
+            text,
+            "  {:<12} {:>6} devices  {}",
+            device.name,
+            cluster.devices_of(kind),
+            device.description
+        );
     }
     text
 }
@@ -65,7 +72,8 @@ fn workload(workload: &Workload) -> String {
     let mut text = String::new();
     let arrivals: Vec<f64> = workload.jobs.iter().map(|job| job.arrival.as_secs_f64()).collect();
     let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    let span = arrivals.iter().copied().fold(0.0, f64::max) - arrivals.iter().copied().fold(f64::INFINITY, f64::min);
+    let span =
+        arrivals.iter().copied().fold(0.0, f64::max) - arrivals.iter().copied().fold(f64::INFINITY, f64::min);
     let _ = writeln!(text, "workload: {} jobs over {:.1} s", workload.len(), span.max(0.0));
     text += &distribution("gap [s]", gaps);
     text += &distribution("devices", workload.jobs.iter().map(|job| f64::from(job.gang)).collect());
@@ -99,7 +107,9 @@ fn distribution(what: &str, mut values: Vec<f64>) -> String {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let [p50, p90, p99] = [0.5, 0.9, 0.99].map(|share| percentile(&values, share));
     let (low, high) = (values[0], values[values.len() - 1]);
-    format!("  {what:<14} min {low:.2}  p50 {p50:.2}  mean {mean:.2}  p90 {p90:.2}  p99 {p99:.2}  max {high:.2}\n")
+    format!(
+        "  {what:<14} min {low:.2}  p50 {p50:.2}  mean {mean:.2}  p90 {p90:.2}  p99 {p99:.2}  max {high:.2}\n"
+    )
 }
 
 fn policy(path: &Path, frozen: &Frozen) -> String {

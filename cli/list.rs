@@ -19,7 +19,9 @@ pub(crate) fn scenarios() -> Result<()> {
 
 /// One line a rule.
 pub(crate) fn policies() -> Result<()> {
-    let mut text = String::from("Join an order, a placement and a batching rule by `+`, as in sjf+wrr+timeout(ms=2).\n\n");
+    let mut text = String::from(
+        "Join an order, a placement and a batching rule by `+`, as in sjf+wrr+timeout(ms=2).\n\n",
+    );
     for entry in registry::entries() {
         text += &format!("{:<18} {:<10} {}\n", entry.name, entry.part, entry.about);
     }

@@ -108,7 +108,8 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         (None, Some(path)) => {
             let trace = input::trace(path, args.cluster.as_deref())?;
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
-            let world = World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+            let world =
+                World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
             (world, path.display().to_string())
         }
         (None, None) => anyhow::bail!("give --scenario or --trace"),
@@ -155,9 +156,15 @@ fn summary(report: &Report<'_>) -> String {
     let mut text = format!("{} on {} (seed {})\n", report.policy, report.source, report.seed);
     let rows = [
         ("jobs finished", format!("{} ({} refused)", m.jobs, m.refused)),
-        ("completion time", format!("mean {:.3} s, p50 {:.3} s, p99 {:.3} s", m.mean_jct_s, m.p50_jct_s, m.p99_jct_s)),
+        (
+            "completion time",
+            format!("mean {:.3} s, p50 {:.3} s, p99 {:.3} s", m.mean_jct_s, m.p50_jct_s, m.p99_jct_s),
+        ),
         ("wait", format!("mean {:.3} s, longest {:.3} s", m.mean_wait_s, m.max_wait_s)),
-        ("bounded slowdown", format!("mean {:.2}, largest {:.1}", m.mean_bounded_slowdown, m.max_bounded_slowdown)),
+        (
+            "bounded slowdown",
+            format!("mean {:.2}, largest {:.1}", m.mean_bounded_slowdown, m.max_bounded_slowdown),
+        ),
         ("utilization", format!("{:.1} % over a makespan of {:.1} s", 100.0 * m.utilization, m.makespan_s)),
         ("deadlines met", format!("{:.2} % of all ({} have one)", 100.0 * m.slo_attainment, m.deadlines)),
         ("decisions", format!("{} ({:.0} a second)", m.decisions, report.decisions_per_s)),

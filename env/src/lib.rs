@@ -5,6 +5,7 @@
 pub mod candidates;
 pub mod catalog;
 pub mod cluster;
+pub mod gantt;
 pub mod gym;
 pub mod job;
 pub mod metrics;

@@ -169,7 +169,8 @@ impl Scenario {
     /// Checks a specification by generating an episode of it.
     pub fn new(spec: Spec, file: &str) -> Result<Scenario, SpecError> {
         let catalog = Catalog::builtin();
-        let range = |what: String, value: String, must| SpecError::Range { file: file.to_owned(), what, value, must };
+        let range =
+            |what: String, value: String, must| SpecError::Range { file: file.to_owned(), what, value, must };
         if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
             return Err(range("hold_ms".into(), hold.to_string(), "above 0"));
         }
@@ -179,7 +180,10 @@ impl Scenario {
                 file: file.to_owned(),
                 node: group.name.clone(),
                 kind: group.kind.clone(),
-                near: suggest::suggestion(&group.kind, catalog.devices().iter().map(|device| device.name.as_str())),
+                near: suggest::suggestion(
+                    &group.kind,
+                    catalog.devices().iter().map(|device| device.name.as_str()),
+                ),
             })?;
             for (what, value) in [("count", group.count), ("devices", group.devices)] {
                 if value == 0 || value > 100_000 {
@@ -254,8 +258,18 @@ macro_rules! builtin {
 }
 
 /// The scenarios that come with the crate: name and file.
-pub const BUILTIN: &[(&str, &str)] =
-    builtin!["tiny", "pool12", "gang", "sweeps", "gpu36", "serving-poisson", "serving-burst", "serving-hetero", "one-server", "hpc-256"];
+pub const BUILTIN: &[(&str, &str)] = builtin![
+    "tiny",
+    "pool12",
+    "gang",
+    "sweeps",
+    "gpu36",
+    "serving-poisson",
+    "serving-burst",
+    "serving-hetero",
+    "one-server",
+    "hpc-256"
+];
 
 /// The built-in scenario of this name.
 pub fn builtin(name: &str) -> Result<Scenario, SpecError> {

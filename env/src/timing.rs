@@ -8,6 +8,9 @@ use crate::cluster::Cluster;
 use crate::job::{Job, Task};
 use crate::units::{InferenceId, KindId, Span};
 
+/// Requests that share a batch at most. Tables of recommendation models go far beyond any backlog.
+pub const MAX_BATCH: u32 = 1024;
+
 /// Position of a device kind in [`Cluster::kinds`].
 pub type KindSlot = usize;
 
@@ -93,7 +96,7 @@ impl Timing {
 impl Latencies {
     fn new(catalog: &Catalog, kinds: &[KindId], model: InferenceId) -> Latencies {
         let table = |&kind: &KindId| {
-            (1..=catalog.max_batch(model, kind))
+            (1..=catalog.max_batch(model, kind).min(MAX_BATCH))
                 .map_while(|batch| catalog.latency(model, kind, batch))
                 .collect()
         };
