@@ -58,35 +58,47 @@ fn golden(toml: &str, cluster: &Cluster, expected: &Expect) {
 
 #[test]
 fn training_golden() {
-    golden(TRAINING, &pool12(), &expect![[r#"
+    golden(
+        TRAINING,
+        &pool12(),
+        &expect![[r#"
         job_id,arrival_s,duration_s,requested_s,model,batch,samples,devices,procs,deadline_s,weight
         0,6801.428825174,,,ResNet-18,256,119953355,1,,,1
         1,11145.227696994,,,ResNet-18,64,4146322,1,,,1
         2,34548.870413781,,,ResNet-50,128,755635,1,,,1
         150 jobs, sha256 056785e1155adf51
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn requests_golden() {
-    golden(REQUESTS, &cluster(&[("v100", 2), ("t4", 2)]), &expect![[r#"
+    golden(
+        REQUESTS,
+        &cluster(&[("v100", 2), ("t4", 2)]),
+        &expect![[r#"
         job_id,arrival_s,duration_s,requested_s,model,batch,samples,devices,procs,deadline_s,weight
         0,0.00112502,,,bert-6l,,,1,,0.03,1
         1,0.002304578,,,bert-6l,,,1,,0.03,1
         2,0.002624502,,,bert-6l,,,1,,0.03,1
         2000 jobs, sha256 ae5e95bf5a6c91bd
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn lublin_golden() {
-    golden("[lublin]\njobs = 500", &cluster(&[("processor", 256)]), &expect![[r#"
+    golden(
+        "[lublin]\njobs = 500",
+        &cluster(&[("processor", 256)]),
+        &expect![[r#"
         job_id,arrival_s,duration_s,requested_s,model,batch,samples,devices,procs,deadline_s,weight
         1,116,26,26,,,,1,,,1
         2,1707,10,10,,,,1,,,1
         3,2357,141,141,,,,1,,,1
         500 jobs, sha256 5dd099ad05fa0364
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -100,13 +112,17 @@ process = { sweeps = { mean_size = 4 } }
 [mix.requests]
 count = 10
 streams = [{ model = \"tft\", rate_per_s = 0.001 }]";
-    golden(toml, &pool12(), &expect![[r#"
+    golden(
+        toml,
+        &pool12(),
+        &expect![[r#"
         job_id,arrival_s,duration_s,requested_s,model,batch,samples,devices,procs,deadline_s,weight
         0,453.460917562,,,tft,,,1,,,1
         1,639.876550112,,,tft,,,1,,,1
         2,1196.698875005,,,tft,,,1,,,1
         20 jobs, sha256 3c78a8cf6492f228
-    "#]]);
+    "#]],
+    );
 }
 
 /// Device-seconds offered per second, as a share of what the LP says the cluster can do, come out as asked.
