@@ -1,8 +1,8 @@
 //! Measured speeds of models on devices, with their sources.
 //!
-//! Each speed says whether it was `measured`, `scaled` from a measurement or `estimated`, and where it comes from.
-//! Between the batch sizes of a table the time per step (or the latency) is interpolated linearly; beyond the
-//! largest and below the smallest there is nothing, since memory limits and kernels change there.
+//! Each speed says whether it was `measured`, `scaled` from a measurement or `estimated`, and where it comes
+//! from. Between the batch sizes of a table the time per step (or the latency) is interpolated linearly;
+//! beyond the largest and below the smallest there is nothing, since memory limits and kernels change there.
 
 mod device;
 mod error;
@@ -89,8 +89,8 @@ impl Catalog {
     /// Reads a catalogue.
     ///
     /// # Errors
-    /// Text that is not TOML or CSV of the expected shape, names that are not defined or defined twice, values that
-    /// are negative or not finite, a cell given twice.
+    /// Text that is not TOML or CSV of the expected shape, names that are not defined or defined twice,
+    /// values that are negative or not finite, a cell given twice.
     pub fn parse(text: CatalogText<'_>) -> Result<Catalog, CatalogError> {
         read::catalog(text)
     }
@@ -150,9 +150,11 @@ impl Catalog {
         &self.sources
     }
 
-    /// How fast a gang of devices of one kind trains a model with steps of `batch` samples over the whole gang.
+    /// How fast a gang of devices of one kind trains a model with steps of `batch` samples over the whole
+    /// gang.
     ///
-    /// `None` where nothing is known: another gang size, a batch outside the table, or a model that does not fit.
+    /// `None` where nothing is known: another gang size, a batch outside the table, or a model that does not
+    /// fit.
     pub fn training_speed(&self, model: TrainingId, kind: KindId, gang: u32, batch: u32) -> Option<Speed> {
         let curve = self.speeds.curve(model.0, kind, gang)?;
         let (step_s, provenance) = curve.interpolate(batch, |batch, speed| batch / speed)?;

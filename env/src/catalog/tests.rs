@@ -1,4 +1,5 @@
-//! Tests of the catalogue: what is in it, provenance, interpolation, refusals, and values against their sources.
+//! Tests of the catalogue: what is in it, provenance, interpolation, refusals, and values against their
+//! sources.
 
 use super::*;
 use crate::testing::shared_data;

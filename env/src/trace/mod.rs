@@ -1,7 +1,7 @@
 //! Readers of recorded workloads.
 //!
-//! They take the text of a file, and its name only to say where a fault is. Nothing is repaired in silence: each
-//! reader says in a [`ReadReport`] what it dropped or adjusted, and refuses what it cannot understand.
+//! They take the text of a file, and its name only to say where a fault is. Nothing is repaired in silence:
+//! each reader says in a [`ReadReport`] what it dropped or adjusted, and refuses what it cannot understand.
 
 pub mod swf;
 pub mod table;

@@ -1,9 +1,9 @@
 //! The Standard Workload Format of the Parallel Workloads Archive, as the batch-queue literature reads it.
 //!
-//! Fields, counted from 1: id f1, submit f2, run f4, processors max(f5, f8), requested time f9. Where f9 is -1 the
-//! run time stands in. Jobs that ran for 0 s are dropped; a negative run time becomes 10 s. All times are whole
-//! seconds. Other fields are not used; they must be decimal numbers all the same, since a letter means that the
-//! file is damaged.
+//! Fields, counted from 1: id f1, submit f2, run f4, processors max(f5, f8), requested time f9. Where f9 is
+//! -1 the run time stands in. Jobs that ran for 0 s are dropped; a negative run time becomes 10 s. All times
+//! are whole seconds. Other fields are not used; they must be decimal numbers all the same, since a letter
+//! means that the file is damaged.
 
 use super::{ReadReport, TraceError};
 use crate::cluster::Cluster;
@@ -45,8 +45,8 @@ impl SwfTrace {
 /// Reads the text of a trace; `name` is the file's name in errors.
 ///
 /// # Errors
-/// A letter or other non-number in any field, fewer than nine fields in a line, a fraction or an impossible value in
-/// a field that is used, a header without a usable `MaxNodes`, or no job at all.
+/// A letter or other non-number in any field, fewer than nine fields in a line, a fraction or an impossible
+/// value in a field that is used, a header without a usable `MaxNodes`, or no job at all.
 pub fn parse(text: &str, name: &str) -> Result<SwfTrace, TraceError> {
     let (max_nodes, max_procs) = Header::read(text, name)?.sizes(name)?;
     let mut reader = Reader { name, max_procs, ppn: max_procs / max_nodes, ..Reader::default() };

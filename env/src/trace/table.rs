@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `job_id` | a number, kept as the job's label |
 //! | `arrival_s` | seconds since the start |
-//! | `duration_s`, `requested_s` | a rigid job's true and requested duration; the one stands for the other if that is absent |
+//! | `duration_s`, `requested_s` | a rigid job's true and requested duration; either stands for both |
 //! | `model`, `batch`, `samples` | a training job; `batch` counts the samples per step of the whole gang |
 //! | `model` alone | an inference request |
 //! | `devices` | size of the gang, 1 if absent |
@@ -12,9 +12,10 @@
 //! | `deadline_s` | seconds from arrival, none if absent |
 //! | `weight` | 1 if absent |
 //!
-//! An empty cell and a JSON null are absent. Times have nanosecond resolution and are read without going through
-//! floating point.
+//! An empty cell and a JSON null are absent. Times have nanosecond resolution; in CSV they are exact, unless
+//! written with an exponent.
 
+mod object;
 mod row;
 mod seconds;
 
@@ -24,6 +25,7 @@ use super::{ReadReport, TraceError};
 use crate::catalog::Catalog;
 use crate::job::{Job, Task, Truth, Workload};
 use crate::suggest::suggestion;
+use object::Object;
 use row::Row;
 
 /// Columns in the order in which they are written.
@@ -44,8 +46,8 @@ const COLUMNS: [&str; 11] = [
 /// Reads a CSV table; jobs come out in order of arrival, those of one moment in the order of the file.
 ///
 /// # Errors
-/// A column that is unknown, double or missing, a cell or row that cannot be used, a model that the catalogue does
-/// not have, or no row at all.
+/// A column that is unknown, double or missing, a cell or row that cannot be used, a model that the catalogue
+/// does not have, or no row at all.
 pub fn parse_csv(text: &str, name: &str, catalog: &Catalog) -> Result<(Workload, ReadReport), TraceError> {
     let malformed = |error: csv::Error| {
         let line = error.position().map_or(1, |at| at.line() as usize);
@@ -77,11 +79,13 @@ pub fn parse_jsonl(text: &str, name: &str, catalog: &Catalog) -> Result<(Workloa
     let mut jobs = Vec::new();
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let bad = |message| TraceError::BadRow { name: name.into(), line: at + 1, message };
-        let object: serde_json::Map<String, serde_json::Value> =
+        let object: Object =
             serde_json::from_str(line).map_err(|error| bad(format!("not a JSON object: {error}")))?;
+        let mut seen = Vec::new();
         let mut row = Row::new(name, at + 1);
-        for (key, value) in object {
-            let column = known_column(&key, &[], name, at + 1)?;
+        for (key, value) in object.0 {
+            let column = known_column(&key, &seen, name, at + 1)?;
+            seen.push(column);
             let value = match value {
                 serde_json::Value::Null => continue,
                 serde_json::Value::Number(number) => number.to_string(),
@@ -95,8 +99,9 @@ pub fn parse_jsonl(text: &str, name: &str, catalog: &Catalog) -> Result<(Workloa
     finish(jobs, name)
 }
 
-/// Writes a workload so that [`parse_csv`] gives it back, if it is in order of arrival and no deadline lies before
-/// its arrival. The truth about a job that is not rigid is not written. Panics on ids of another catalogue.
+/// Writes a workload so that [`parse_csv`] gives it back, if it is in order of arrival and no deadline lies
+/// before its arrival. The truth about a job that is not rigid is not written. Panics on ids of another
+/// catalogue.
 pub fn to_csv(workload: &Workload, catalog: &Catalog) -> String {
     let mut text = COLUMNS.join(",");
     text.push('\n');

@@ -22,8 +22,8 @@ pub enum Process {
     /// Independent of each other.
     #[default]
     Poisson,
-    /// Poisson with a rate that changes between quiet times and bursts of exponential lengths (a two-state MMPP); the
-    /// mean rate is kept.
+    /// Poisson with a rate that changes between quiet times and bursts of exponential lengths (a two-state
+    /// MMPP); the mean rate is kept.
     Bursty {
         /// Rate within bursts as a multiple of the mean rate; at least 1, and at most `1 / share`.
         factor: f64,
@@ -32,7 +32,8 @@ pub enum Process {
         /// Mean length of a burst, in seconds.
         mean_burst_s: f64,
     },
-    /// Groups of jobs at one moment, as parameter sweeps are submitted: Poisson in their starts, geometric in size.
+    /// Groups of jobs at one moment, as parameter sweeps are submitted: Poisson in their starts, geometric in
+    /// size.
     Sweeps {
         /// Mean number of jobs in a sweep, at least 1.
         mean_size: f64,
@@ -80,8 +81,8 @@ impl Arrivals {
         Arrivals { process, rate, random: Random::new(seed), now: 0.0, phase: None, left: 0 }
     }
 
-    /// From the present phase to the next arrival, crossing phases as needed; the exponential has no memory, so the
-    /// rest of a gap may be drawn anew at the new rate.
+    /// From the present phase to the next arrival, crossing phases as needed; the exponential has no memory,
+    /// so the rest of a gap may be drawn anew at the new rate.
     fn next_bursty(&mut self, factor: f64, share: f64, mean_burst_s: f64) {
         let quiet = (1.0 - factor * share).max(0.0) / (1.0 - share);
         let mean_length =
@@ -157,8 +158,8 @@ mod tests {
     #[test]
     fn bursts_and_sweeps_are_more_variable_than_poisson() {
         assert!((dispersion(Process::Poisson) - 1.0).abs() < 0.1);
-        // A geometric of mean m has second moment m (2 m - 1), which a compound Poisson process has as dispersion
-        // times m.
+        // A geometric of mean m has second moment m (2 m - 1), which a compound Poisson process has as
+        // dispersion times m.
         assert!((dispersion(Process::Sweeps { mean_size: 8.0 }) - 15.0).abs() < 1.5);
         assert!(dispersion(BURSTY) > 5.0);
     }

@@ -15,14 +15,15 @@ pub struct Demand {
     pub device_seconds: Vec<(KindId, f64)>,
 }
 
-/// Jobs per second of this mix that the cluster can just sustain, if work may be split over kinds at will and every
-/// device is always busy: the largest `lambda` with, for each sort `j` and each kind `k` in the cluster,
+/// Jobs per second of this mix that the cluster can just sustain, if work may be split over kinds at will and
+/// every device is always busy: the largest `lambda` with, for each sort `j` and each kind `k` in the
+/// cluster,
 ///
 /// `sum_k x[j][k] = lambda * share[j]` and `sum_j x[j][k] * device_seconds[j][k] <= devices[k]`.
 ///
 /// # Errors
-/// No demand at all, one that runs on no kind of the cluster, a number that is not above 0, or a failure of the
-/// solver.
+/// No demand at all, one that runs on no kind of the cluster, a number that is not above 0, or a failure of
+/// the solver.
 pub fn capacity(cluster: &Cluster, demands: &[Demand]) -> Result<f64, WorkloadError> {
     let total: f64 = demands.iter().map(|demand| demand.share).sum();
     let figures =

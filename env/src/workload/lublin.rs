@@ -1,10 +1,10 @@
-//! The batch-queue workload model of Lublin and Feitelson: "The workload on parallel supercomputers: modeling the
-//! characteristics of rigid jobs", Journal of Parallel and Distributed Computing 63(11), 2003.
+//! The batch-queue workload model of Lublin and Feitelson: "The workload on parallel supercomputers: modeling
+//! the characteristics of rigid jobs", Journal of Parallel and Distributed Computing 63(11), 2003.
 //!
 //! Sizes are two-stage log-uniform with extra weight on 1 and on powers of two; logarithms of run times are
-//! hyper-gamma with a mixture that depends on the size; logarithms of gaps between arrivals are gamma, stretched by a
-//! daily cycle. The largest size is that of the cluster, and the middle of the two stages lies as far below it, in
-//! powers of two, as in the published parameters for 128 nodes.
+//! hyper-gamma with a mixture that depends on the size; logarithms of gaps between arrivals are gamma,
+//! stretched by a daily cycle. The largest size is that of the cluster, and the middle of the two stages lies
+//! as far below it, in powers of two, as in the published parameters for 128 nodes.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,7 +37,8 @@ pub enum Population {
     Batch,
 }
 
-/// Jobs of the model, for a cluster of one pool. The requested time is the run time, since the model has no estimates.
+/// Jobs of the model, for a cluster of one pool. The requested time is the run time, since the model has no
+/// estimates.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LublinSource {
@@ -177,8 +178,8 @@ impl Parameters {
     }
 }
 
-/// Arrival times: each gap pays for the buckets it passes, and a bucket costs in proportion to how many jobs arrive in
-/// it, so that time flies at night.
+/// Arrival times: each gap pays for the buckets it passes, and a bucket costs in proportion to how many jobs
+/// arrive in it, so that time flies at night.
 struct Clock {
     gap: Gamma,
     /// Cost of each bucket, 1 on average.
@@ -223,8 +224,8 @@ impl Clock {
     }
 }
 
-/// The cumulative gamma distribution with unit scale, by its power series; exact enough for the few dozen units needed
-/// here.
+/// The cumulative gamma distribution with unit scale, by its power series; exact enough for the few dozen
+/// units needed here.
 fn gamma_cdf(x: f64, shape: f64) -> f64 {
     let mut term = 1.0 / shape;
     let mut sum = term;

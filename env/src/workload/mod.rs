@@ -1,7 +1,7 @@
 //! Generated workloads.
 //!
-//! A source is a description that a scenario file holds. With a catalogue, a cluster and a seed it gives one workload,
-//! the same on every platform: the generator is xoshiro256++ and logarithms come from `libm`.
+//! A source is a description that a scenario file holds. With a catalogue, a cluster and a seed it gives one
+//! workload, the same on every platform: the generator is xoshiro256++ and logarithms come from `libm`.
 
 mod arrivals;
 mod capacity;
@@ -43,8 +43,8 @@ impl Source {
     /// Draws the workload of this seed, in order of arrival.
     ///
     /// # Errors
-    /// Settings out of range or contradictory, models that are not in the catalogue, jobs that run on no device of the
-    /// cluster.
+    /// Settings out of range or contradictory, models that are not in the catalogue, jobs that run on no
+    /// device of the cluster.
     pub fn generate(
         &self,
         catalog: &Catalog,

@@ -93,9 +93,9 @@ impl RequestSource {
         Ok(workload)
     }
 
-    /// The mix of requests, for [`capacity`]. On each kind a request counts with its part of the batch that is the
-    /// most efficient among the powers of two whose latency is at most half the deadline, the other half being for
-    /// waiting; with batch 1 where only that meets the deadline.
+    /// The mix of requests, for [`capacity`]. On each kind a request counts with its part of the batch that
+    /// is the most efficient among the powers of two whose latency is at most half the deadline, the other
+    /// half being for waiting; with batch 1 where only that meets the deadline.
     ///
     /// # Errors
     /// Settings out of range, or a model that no kind of the cluster answers in time.

@@ -15,7 +15,8 @@ use crate::units::{KindId, Time};
 /// The device kind that sizes are told in.
 const REFERENCE: &str = "v100";
 
-/// Training jobs: a measured type each, drawn uniformly among those that run on the cluster, with a gang and a size.
+/// Training jobs: a measured type each, drawn uniformly among those that run on the cluster, with a gang and
+/// a size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainingSource {
@@ -94,8 +95,8 @@ struct Gang {
 }
 
 impl TrainingSource {
-    /// Draws a workload; arrivals and jobs come from separate streams, so that a change of the load leaves the jobs
-    /// as they are.
+    /// Draws a workload; arrivals and jobs come from separate streams, so that a change of the load leaves
+    /// the jobs as they are.
     pub(super) fn generate(
         &self,
         catalog: &Catalog,

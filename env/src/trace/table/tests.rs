@@ -78,6 +78,7 @@ fn faults_are_named() {
     let jsonl = |text| parse_jsonl(text, "t.jsonl", Catalog::builtin()).unwrap_err().to_string();
     assert!(jsonl("[1]\n").contains("t.jsonl line 1: not a JSON object"));
     assert!(jsonl("{\"job_id\": 1, \"arrival\": 2}\n").contains("unknown column `arrival`"));
+    assert!(jsonl("{\"job_id\": 1, \"job_id\": 2}\n").contains("column `job_id` is there twice"));
     assert!(jsonl("{\"job_id\": [1]}\n").contains("`job_id` is [1]; it must be a number or a text"));
 }
 
