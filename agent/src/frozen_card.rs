@@ -116,7 +116,7 @@ impl Golden {
     pub(crate) fn fault(&self, schema: &Schema) -> Option<String> {
         let rows = |values: &[f32], names: &[String]| match names.len() {
             0 => values.is_empty().then_some(0),
-            width => (values.len() % width == 0).then(|| values.len() / width),
+            width => values.len().is_multiple_of(width).then(|| values.len() / width),
         };
         let (Some(jobs), Some(nodes)) = (rows(&self.jobs, &schema.job), rows(&self.nodes, &schema.node))
         else {

@@ -1,2 +1,193 @@
-//! The trainer.
-fn main() {}
+//! The command that trains a policy and exports it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command as Process;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::{Deserialize, Serialize};
+use yardmaster_agent::net::Dims;
+use yardmaster_train::config::Config;
+use yardmaster_train::log::{Log, Metrics};
+use yardmaster_train::parity;
+use yardmaster_train::scheduling::{Scheduling, World, environments};
+use yardmaster_train::trainer::Trainer;
+
+const LAST: &str = "last.safetensors";
+const BEST: &str = "best.safetensors";
+const SETTINGS: &str = "config.toml";
+
+/// Trains scheduling policies.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    train: Option<Train>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Freezes a run's best policy into one file.
+    Export {
+        /// The run's folder.
+        #[arg(long)]
+        run: PathBuf,
+        /// The file to write, usually *.safetensors.
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Train {
+    /// The scenario to train in.
+    #[arg(long)]
+    scenario: String,
+    /// The run's folder.
+    #[arg(long)]
+    out: PathBuf,
+    /// Decisions to train on.
+    #[arg(long)]
+    steps: Option<u64>,
+    /// Seed of everything.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Environments; each plays one episode an iteration.
+    #[arg(long)]
+    envs: Option<usize>,
+    /// Threads; the result does not depend on them.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Go on with the run in the folder.
+    #[arg(long)]
+    resume: bool,
+    /// Settings, as TOML; the options here take precedence.
+    #[arg(long)]
+    config: Option<PathBuf>,
+}
+
+/// What the run's folder says about the run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Run {
+    scenario: String,
+    command: String,
+    revision: String,
+    config: Config,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse() {
+        Cli { command: Some(Command::Export { run, out }), .. } => export(&run, &out),
+        Cli { train: Some(args), .. } => train(&args),
+        Cli { .. } => unreachable!("clap asks for --scenario or a subcommand"),
+    }
+}
+
+fn train(args: &Train) -> Result<()> {
+    let config = settings(args)?;
+    config.check()?;
+    let world = environments(&args.scenario, &config)?;
+    let mut trainer = start(args, &config, world)?;
+    let progress = trainer.progress();
+    let mut log = Log::open(&args.out, progress.iteration)?;
+    let bar = bar(config.steps);
+    while !trainer.done() {
+        let mut metrics = trainer.iterate()?;
+        if trainer.validate(&mut metrics)? {
+            trainer.save(&args.out.join(BEST))?;
+        }
+        log.write(&metrics)?;
+        if trainer.done() || metrics.iteration.is_multiple_of(config.checkpoint_every) {
+            trainer.save(&args.out.join(LAST))?;
+        }
+        show(&bar, &metrics);
+    }
+    bar.finish();
+    Ok(())
+}
+
+/// The settings of the run to resume or of the file, with those of the options.
+fn settings(args: &Train) -> Result<Config> {
+    let mut config = match (&args.config, args.resume) {
+        (Some(path), _) => toml::from_str(&read(path)?).with_context(|| format!("in {}", path.display()))?,
+        (None, true) => run(&args.out)?.config,
+        (None, false) => Config::default(),
+    };
+    config.steps = args.steps.unwrap_or(config.steps);
+    config.seed = args.seed.unwrap_or(config.seed);
+    config.envs = args.envs.unwrap_or(config.envs);
+    config.threads = args.threads.unwrap_or(config.threads);
+    Ok(config)
+}
+
+fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduling>> {
+    let last = args.out.join(LAST);
+    let trainer = if args.resume {
+        let scenario = run(&args.out)?.scenario;
+        ensure!(scenario == args.scenario, "the run in {} is in scenario `{scenario}`", args.out.display());
+        Trainer::resume(config, world.envs, &last)?
+    } else {
+        let run = args.out.join(SETTINGS);
+        ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());
+        fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+        let about = Run {
+            scenario: args.scenario.clone(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            revision: revision(),
+            config: config.clone(),
+        };
+        fs::write(&run, toml::to_string(&about)?)?;
+        Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
+    };
+    Ok(trainer.with_validation(world.validate))
+}
+
+fn export(folder: &Path, out: &Path) -> Result<()> {
+    let run = run(folder)?;
+    let world = environments(&run.scenario, &run.config)?;
+    let best = folder.join(BEST);
+    let path = if best.exists() { best } else { folder.join(LAST) };
+    let trainer = Trainer::resume(&run.config, world.envs, &path)?;
+    let mut origin = world.origin;
+    (origin.command, origin.revision) = (run.command, run.revision);
+    (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
+    let frozen = parity::export(out, trainer.learner(), trainer.policy()?, origin, &world.states)?;
+    println!("{}: {} steps of {}", out.display(), frozen.card().origin.steps, path.display());
+    Ok(())
+}
+
+fn run(folder: &Path) -> Result<Run> {
+    let path = folder.join(SETTINGS);
+    toml::from_str(&read(&path)?).with_context(|| format!("in {}", path.display()))
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// The git revision of the folder that the command runs in.
+fn revision() -> String {
+    let output = Process::new("git").args(["describe", "--always", "--dirty", "--abbrev=40"]).output();
+    let text = output.ok().filter(|output| output.status.success()).map(|output| output.stdout);
+    text.map_or("unknown".to_owned(), |text| String::from_utf8_lossy(&text).trim().to_owned())
+}
+
+fn bar(steps: u64) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} decisions {eta} {msg}");
+    ProgressBar::new(steps).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn show(bar: &ProgressBar, metrics: &Metrics) {
+    let number = |name| metrics.get(name).unwrap_or(f64::NAN);
+    bar.set_position(metrics.steps);
+    bar.set_message(format!(
+        "score {:.4} entropy {:.3} SPS {:.0}",
+        number("charts/score"),
+        number("losses/entropy"),
+        number("charts/SPS")
+    ));
+}

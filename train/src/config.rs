@@ -1,0 +1,138 @@
+//! Every setting of a training run.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use yardmaster_agent::net::Sizes;
+
+/// Settings with their usual values; a TOML file names those that differ.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Seeds weights, episodes, actions and minibatches.
+    pub seed: u64,
+    /// Decisions to train on.
+    pub steps: u64,
+    /// Environments; each plays one episode an iteration.
+    pub envs: usize,
+    /// Environments that play the same episode with other actions.
+    pub rollouts_per_trace: usize,
+    /// Threads; the result does not depend on them.
+    pub threads: usize,
+    /// Decisions after which an episode is cut off.
+    pub max_decisions: usize,
+    /// Discount of a step, where `tau` is not set.
+    pub gamma: f32,
+    /// Discounts by time instead: exp(-elapsed / tau).
+    pub tau: Option<f32>,
+    /// Lambda of the generalised advantage estimate.
+    pub gae_lambda: f32,
+    /// Share of the advantage relative to the trace's other rollouts.
+    pub relative_share: f32,
+    /// Adam's step for the policy.
+    pub learning_rate: f32,
+    /// Adam's step for the critic.
+    pub critic_learning_rate: f32,
+    /// Passes over an iteration's decisions.
+    pub epochs: usize,
+    /// Decisions of a minibatch, at least.
+    pub minibatch: usize,
+    /// Bound of the probability ratio's distance from one.
+    pub clip_coef: f32,
+    /// Weight of the entropy bonus.
+    pub ent_coef: f32,
+    /// Weight of the value loss.
+    pub vf_coef: f32,
+    /// Largest gradient norm, for policy and critic each.
+    pub max_grad_norm: f32,
+    /// Divergence after which an iteration's epochs end.
+    pub target_kl: Option<f32>,
+    /// Raise of the prior's logit at the start.
+    pub prior_start: f32,
+    /// Raise of the prior's logit at the end.
+    pub prior_end: f32,
+    /// Iterations of behaviour cloning of the prior before PPO.
+    pub imitate: u64,
+    /// Iterations between validations.
+    pub validate_every: u64,
+    /// Iterations between checkpoints.
+    pub checkpoint_every: u64,
+    /// Widths of the layers.
+    pub sizes: Sizes,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            steps: 2_000_000,
+            envs: 64,
+            rollouts_per_trace: 4,
+            threads: 2,
+            max_decisions: 2_000,
+            gamma: 0.995,
+            tau: None,
+            gae_lambda: 0.95,
+            relative_share: 0.0,
+            learning_rate: 1e-3,
+            critic_learning_rate: 1e-3,
+            epochs: 3,
+            minibatch: 1024,
+            clip_coef: 0.2,
+            ent_coef: 0.01,
+            vf_coef: 0.5,
+            max_grad_norm: 0.5,
+            target_kl: Some(0.015),
+            prior_start: 2.0,
+            prior_end: 2.0,
+            imitate: 0,
+            validate_every: 10,
+            checkpoint_every: 5,
+            sizes: Sizes::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Refuses settings that cannot be trained with.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("envs", self.envs),
+            ("rollouts_per_trace", self.rollouts_per_trace),
+            ("threads", self.threads),
+            ("max_decisions", self.max_decisions),
+            ("epochs", self.epochs),
+            ("minibatch", self.minibatch),
+        ] {
+            ensure!(value > 0, "{name} must be at least 1");
+        }
+        ensure!(self.steps > 0, "steps must be at least 1");
+        ensure!(self.validate_every > 0 && self.checkpoint_every > 0, "an interval must be at least 1");
+        ensure!(
+            self.envs.is_multiple_of(self.rollouts_per_trace),
+            "{} envs cannot be shared out to traces of {} rollouts",
+            self.envs,
+            self.rollouts_per_trace
+        );
+        ensure!((0.0..=1.0).contains(&self.gamma), "gamma must lie in 0..=1, is {}", self.gamma);
+        ensure!(self.tau.is_none_or(|tau| tau > 0.0), "tau must be above 0");
+        ensure!((0.0..=1.0).contains(&self.relative_share), "relative_share must lie in 0..=1");
+        Ok(())
+    }
+
+    /// The discount over a step that takes `elapsed`.
+    pub fn discount(&self, elapsed: f32) -> f32 {
+        self.tau.map_or(self.gamma, |tau| (-elapsed / tau).exp())
+    }
+
+    /// Linear from `start` to `end` while `steps` decisions are made.
+    pub fn linear(&self, start: f32, end: f32, steps: u64) -> f32 {
+        let done = (steps as f64 / self.steps as f64).min(1.0) as f32;
+        start + (end - start) * done
+    }
+
+    /// Whether a run with these settings can go on with those of `other`: only threads and intervals may differ.
+    pub fn continues(&self, other: &Self) -> bool {
+        let same = Self { threads: self.threads, checkpoint_every: self.checkpoint_every, ..other.clone() };
+        *self == same
+    }
+}

@@ -1,0 +1,32 @@
+//! What the learner asks of a world.
+
+use yardmaster_env::observe::Observation;
+
+/// What a step brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Step {
+    /// Reward since the last decision.
+    pub reward: f32,
+    /// Time to the next decision, in the environment's unit; discounts by time use it.
+    pub elapsed: f32,
+    /// The episode ended by itself: nothing is to come.
+    pub terminated: bool,
+    /// The episode was cut off: more would have come, and `observation` still holds the last one.
+    pub truncated: bool,
+}
+
+/// A world that asks for decisions, one episode after another. The same seed and actions give the same episode.
+pub trait Environment: Send {
+    /// Begins an episode.
+    fn reset(&mut self, seed: u64);
+    /// The decision at hand; valid until the episode terminates, and at least one action is legal.
+    fn observation(&self) -> &Observation;
+    /// The prior heuristic's action, if it takes one.
+    fn prior(&self) -> Option<usize>;
+    /// What only the critic may see, such as arrivals to come; always of the same length.
+    fn future(&self) -> &[f32];
+    /// Takes an action below `observation().actions()`.
+    fn step(&mut self, action: usize) -> Step;
+    /// At an episode's end: the objective, lower is better.
+    fn score(&self) -> f64;
+}

@@ -1,0 +1,19 @@
+//! How it learns: PPO on libtorch, the only crate that knows tch and TensorBoard.
+//!
+//! The learner is generic over [`env::Environment`] and is proven on small ones in `tests/`.
+
+pub mod adam;
+pub mod batch;
+pub mod checkpoint;
+pub mod config;
+pub mod env;
+pub mod gae;
+pub mod init;
+pub mod log;
+pub mod net;
+pub mod parity;
+pub mod ppo;
+pub mod rollout;
+pub mod scheduling;
+pub mod seed;
+pub mod trainer;

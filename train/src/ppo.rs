@@ -1,0 +1,255 @@
+//! Proximal policy optimisation (Schulman et al. 2017) of one iteration's decisions.
+//!
+//! A minibatch is two fixed shards. Each computes its gradient on its own copy of the weights and on one thread;
+//! the sum is taken in order, so the result does not depend on how many threads there are.
+
+use rand::seq::SliceRandom;
+use tch::{Kind, Tensor};
+use yardmaster_agent::net::Layout;
+
+use crate::adam::Adam;
+use crate::batch::{Batch, array};
+use crate::config::Config;
+use crate::net::Leaf;
+use crate::rollout::{Sample, State};
+use crate::seed::{Purpose, stream};
+
+/// Decisions whose values are computed together.
+const VALUE_CHUNK: usize = 512;
+
+/// A network's weights and what they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Network {
+    /// Names and shapes.
+    pub layout: Layout,
+    /// Weights and moments.
+    pub adam: Adam,
+}
+
+impl Network {
+    /// The layout and its flat weights.
+    pub fn part(&self) -> (&Layout, &[f32]) {
+        (&self.layout, &self.adam.params)
+    }
+
+    /// Replaces a named constant.
+    pub fn set(&mut self, name: &str, values: &[f32]) {
+        if let Some(entry) = self.layout.entry(name) {
+            self.adam.params[entry.offset..][..values.len()].copy_from_slice(values);
+        }
+    }
+}
+
+/// What is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learner {
+    /// The candidate scorer.
+    pub policy: Network,
+    /// The critic.
+    pub critic: Network,
+}
+
+/// A decision with what it is to teach.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// The decision.
+    pub sample: &'a Sample,
+    /// Its advantage.
+    pub advantage: f32,
+    /// The return, normalised, that the critic is to foresee.
+    pub target: f32,
+}
+
+/// Which loss trains the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The clipped objective of PPO.
+    Ppo,
+    /// The negative log-probability of what was done.
+    Imitate,
+}
+
+/// What stays the same during an iteration's epochs.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// Number of the iteration.
+    pub iteration: u64,
+    /// Raise of the prior's logit.
+    pub lambda: f32,
+    /// What is left of the learning rates.
+    pub rate: f32,
+    /// The policy's loss.
+    pub loss: Loss,
+}
+
+/// Means over minibatches, in the usual names.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// The policy's loss.
+    pub policy_loss: f64,
+    /// The critic's loss.
+    pub value_loss: f64,
+    /// Entropy of the policy.
+    pub entropy: f64,
+    /// Mean of ratio - 1 - log ratio.
+    pub approx_kl: f64,
+    /// Mean of -log ratio.
+    pub old_approx_kl: f64,
+    /// Share of ratios beyond the clip.
+    pub clipfrac: f64,
+    /// Norm of the policy's gradient.
+    pub grad_norm: f64,
+    /// Epochs begun.
+    pub epochs: f64,
+}
+
+/// A shard's share of the gradients and sums.
+struct Share {
+    policy: Vec<f32>,
+    critic: Vec<f32>,
+    sums: [f64; 6],
+}
+
+impl Learner {
+    /// Values of decisions, in units of the return: (states)
+    pub fn values(&self, states: &[&State]) -> Vec<f32> {
+        use rayon::prelude::*;
+        let one = |value: &[f32]| value.first().copied();
+        let shift = one(array(self.critic.part(), "norm.return.shift")).unwrap_or(0.0);
+        let scale = one(array(self.critic.part(), "norm.return.scale")).unwrap_or(1.0);
+        let chunk = |states: &[&State]| {
+            tch::set_num_threads(1);
+            let _guard = tch::no_grad_guard();
+            let (layout, flat) = self.critic.part();
+            let batch = Batch::new(states, self.policy.part(), self.critic.part());
+            numbers(&Leaf::new(layout, flat, false).values(&batch))
+        };
+        let normalised: Vec<Vec<f32>> = states.par_chunks(VALUE_CHUNK).map(chunk).collect();
+        normalised.concat().iter().map(|value| value / scale + shift).collect()
+    }
+
+    /// Trains on the lessons of one iteration.
+    pub fn update(&mut self, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> Losses {
+        let batches = (lessons.len() / pass.config.minibatch).max(1);
+        let mut order: Vec<usize> = (0..lessons.len()).collect();
+        let (mut sum, mut count) = ([0.0; 7], 0.0);
+        let mut epochs = 0;
+        for epoch in 0..pass.config.epochs {
+            epochs += 1;
+            order.shuffle(&mut stream(pass.config.seed, Purpose::Order, pass.iteration, epoch as u64));
+            let mut divergence = 0.0;
+            for batch in 0..batches {
+                let range = batch * order.len() / batches..(batch + 1) * order.len() / batches;
+                let chosen: Vec<Lesson<'_>> = order[range].iter().map(|&i| lessons[i]).collect();
+                let means = self.minibatch(chosen, pass);
+                sum.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean);
+                count += 1.0;
+                divergence += means[3] / batches as f64;
+            }
+            if pass.config.target_kl.is_some_and(|most| divergence > f64::from(most))
+                && pass.loss == Loss::Ppo
+            {
+                break;
+            }
+        }
+        let [policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm] =
+            sum.map(|sum| sum / f64::max(count, 1.0));
+        let epochs = f64::from(epochs);
+        Losses { policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm, epochs }
+    }
+
+    /// One step of both optimisers; gives the losses and the policy's gradient norm.
+    fn minibatch(&mut self, mut lessons: Vec<Lesson<'_>>, pass: &Pass<'_>) -> [f64; 7] {
+        normalise_advantages(&mut lessons);
+        let (left, right) = lessons.split_at(lessons.len().div_ceil(2));
+        let total = lessons.len() as f64;
+        let this = &*self;
+        let (mut share, other) =
+            rayon::join(|| this.share(left, total, pass), || this.share(right, total, pass));
+        share.policy.iter_mut().zip(&other.policy).for_each(|(sum, more)| *sum += more);
+        share.critic.iter_mut().zip(&other.critic).for_each(|(sum, more)| *sum += more);
+        let config = pass.config;
+        let norm =
+            self.policy.adam.step(&share.policy, config.learning_rate * pass.rate, config.max_grad_norm);
+        self.critic.adam.step(&share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
+        let sums: [f64; 6] = std::array::from_fn(|i| share.sums[i] + other.sums[i]);
+        let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = sums;
+        [policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)]
+    }
+
+    /// Gradients of a shard's part of the losses, which are means over `total` lessons.
+    fn share(&self, lessons: &[Lesson<'_>], total: f64, pass: &Pass<'_>) -> Share {
+        tch::set_num_threads(1);
+        if lessons.is_empty() {
+            let zeros = |network: &Network| vec![0.0; network.layout.trained()];
+            return Share { policy: zeros(&self.policy), critic: zeros(&self.critic), sums: [0.0; 6] };
+        }
+        let states: Vec<&State> = lessons.iter().map(|lesson| &lesson.sample.state).collect();
+        let batch = Batch::new(&states, self.policy.part(), self.critic.part());
+        let policy = Leaf::new(&self.policy.layout, &self.policy.adam.params, true);
+        let critic = Leaf::new(&self.critic.layout, &self.critic.adam.params, true);
+        let (loss, mut sums) = policy_loss(&policy.logits(&batch, pass.lambda), lessons, pass);
+        let targets = column(lessons, |lesson| lesson.target);
+        let value_loss = (critic.values(&batch) - targets).square().sum(Kind::Float) * 0.5;
+        sums[1] = value_loss.double_value(&[]);
+        let loss = (loss + value_loss * f64::from(pass.config.vf_coef)) / total;
+        let gradients = Tensor::run_backward(&[loss], &[&policy.flat, &critic.flat], false, false);
+        Share {
+            policy: numbers(&gradients[0]),
+            critic: numbers(&gradients[1]),
+            sums: sums.map(|sum| sum / total),
+        }
+    }
+}
+
+/// The policy's loss with the entropy bonus, summed over lessons; and the sums that are logged.
+fn policy_loss(logits: &Tensor, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> (Tensor, [f64; 6]) {
+    let log_probs = logits.log_softmax(1, Kind::Float);
+    let actions: Vec<i64> = lessons.iter().map(|lesson| lesson.sample.action as i64).collect();
+    let actions = Tensor::from_slice(&actions).unsqueeze(1);
+    let taken = log_probs.gather(1, &actions, false).squeeze_dim(1);
+    let entropy = -(log_probs.exp() * &log_probs).sum(Kind::Float);
+    let log_ratio = &taken - column(lessons, |lesson| lesson.sample.log_prob);
+    let ratio = log_ratio.exp();
+    let clip = f64::from(pass.config.clip_coef);
+    let loss = match pass.loss {
+        Loss::Imitate => -taken.sum(Kind::Float),
+        Loss::Ppo => {
+            let advantages = column(lessons, |lesson| lesson.advantage);
+            let bounded = ratio.clamp(1.0 - clip, 1.0 + clip) * &advantages;
+            -(&ratio * advantages).minimum(&bounded).sum(Kind::Float)
+        }
+    };
+    let sum = |x: &Tensor| x.sum(Kind::Double).double_value(&[]);
+    let sums = tch::no_grad(|| {
+        let beyond = (&ratio - 1.0).abs().gt(clip);
+        [sum(&loss), 0.0, sum(&entropy), sum(&(&ratio - 1.0 - &log_ratio)), -sum(&log_ratio), sum(&beyond)]
+    });
+    (loss - entropy * f64::from(pass.config.ent_coef), sums)
+}
+
+/// Shifts and scales the minibatch's advantages to mean zero and deviation one.
+fn normalise_advantages(lessons: &mut [Lesson<'_>]) {
+    let count = lessons.len() as f64;
+    let mean = lessons.iter().map(|lesson| f64::from(lesson.advantage)).sum::<f64>() / count;
+    let squares: f64 = lessons.iter().map(|lesson| (f64::from(lesson.advantage) - mean).powi(2)).sum();
+    let deviation = (squares / (count - 1.0).max(1.0)).sqrt() + 1e-8;
+    for lesson in lessons {
+        lesson.advantage = ((f64::from(lesson.advantage) - mean) / deviation) as f32;
+    }
+}
+
+/// One number for each lesson: (lessons)
+fn column(lessons: &[Lesson<'_>], number: impl Fn(&Lesson<'_>) -> f32) -> Tensor {
+    Tensor::from_slice(&lessons.iter().map(number).collect::<Vec<_>>())
+}
+
+/// A tensor's float32 values.
+pub fn numbers(tensor: &Tensor) -> Vec<f32> {
+    let mut values = vec![0.0; tensor.numel()];
+    let length = values.len();
+    tensor.contiguous().copy_data(&mut values, length);
+    values
+}

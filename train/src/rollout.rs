@@ -1,0 +1,160 @@
+//! Playing episodes with the frozen forward pass, many at a time.
+
+use rand::RngExt;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rayon::prelude::*;
+use yardmaster_agent::net::{PolicyNet, Scratch, first_highest};
+use yardmaster_env::observe::Observation;
+
+use crate::config::Config;
+use crate::env::Environment;
+use crate::seed::{Purpose, derive, stream};
+
+/// What the nets see of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// The observation.
+    pub obs: Observation,
+    /// The prior heuristic's action.
+    pub prior: Option<usize>,
+    /// What only the critic sees.
+    pub future: Vec<f32>,
+}
+
+/// A decision and what it brought.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// What was seen.
+    pub state: State,
+    /// What was done.
+    pub action: usize,
+    /// Log-probability of that when it was done.
+    pub log_prob: f32,
+    /// Reward that followed.
+    pub reward: f32,
+    /// Time until the next decision.
+    pub elapsed: f32,
+}
+
+/// One episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// Which of the iteration's traces it played.
+    pub trace: usize,
+    /// Its decisions.
+    pub samples: Vec<Sample>,
+    /// Where it was cut off, if it was.
+    pub last: Option<State>,
+    /// The objective, lower is better.
+    pub score: f64,
+}
+
+/// How actions are chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acting {
+    /// Drawn from the policy.
+    Sample,
+    /// The policy's best.
+    Greedy,
+    /// The prior's, where it takes one; drawn from the policy elsewhere.
+    Prior,
+}
+
+/// Plays one episode in each environment. Environment `i` draws from (seed, iteration, i) and shares its trace
+/// with its neighbours, so neither threads nor earlier iterations change an episode.
+pub fn play<E: Environment>(
+    envs: &mut [E],
+    net: &PolicyNet,
+    config: &Config,
+    iteration: u64,
+    acting: Acting,
+) -> Vec<Episode> {
+    let one = |(i, env): (usize, &mut E)| {
+        let trace = i / config.rollouts_per_trace;
+        let mut random = stream(config.seed, Purpose::Actions, iteration, i as u64);
+        env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
+        let episode = episode(env, net, config.max_decisions, acting, &mut random);
+        Episode { trace, ..episode }
+    };
+    envs.par_iter_mut().enumerate().map(one).collect()
+}
+
+/// Plays on from a reset environment until the episode ends or `max_decisions` are made.
+pub fn episode<E: Environment>(
+    env: &mut E,
+    net: &PolicyNet,
+    max_decisions: usize,
+    acting: Acting,
+    random: &mut Xoshiro256PlusPlus,
+) -> Episode {
+    let mut scratch = Scratch::default();
+    let mut samples = Vec::new();
+    let mut last = None;
+    loop {
+        let state =
+            State { obs: env.observation().clone(), prior: env.prior(), future: env.future().to_vec() };
+        let logits = net.logits(&state.obs, state.prior, &mut scratch);
+        assert!(!logits.is_empty(), "the environment asks for a decision without a legal action");
+        let uniform = random.random::<f64>();
+        let (action, log_prob) = choose(logits, acting, state.prior, uniform);
+        let step = env.step(action);
+        let (reward, elapsed) = (step.reward, step.elapsed);
+        samples.push(Sample { state, action, log_prob, reward, elapsed });
+        if step.terminated {
+            break;
+        }
+        if step.truncated || samples.len() == max_decisions {
+            let obs = env.observation().clone();
+            last = Some(State { obs, prior: env.prior(), future: env.future().to_vec() });
+            break;
+        }
+    }
+    Episode { trace: 0, samples, last, score: env.score() }
+}
+
+/// An action and its log-probability under the softmax of `logits` (actions).
+fn choose(logits: &[f32], acting: Acting, prior: Option<usize>, uniform: f64) -> (usize, f32) {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let weight = |logit: f32| f64::from(logit - highest).exp();
+    let sum: f64 = logits.iter().map(|&logit| weight(logit)).sum();
+    let action = match (acting, prior) {
+        (Acting::Greedy, _) => first_highest(logits).unwrap_or(0),
+        (Acting::Prior, Some(action)) => action,
+        _ => draw(logits.iter().map(|&logit| weight(logit)), uniform * sum),
+    };
+    (action, (f64::from(logits[action] - highest) - sum.ln()) as f32)
+}
+
+/// The first index at which the running sum of `weights` exceeds `mark`, else the last.
+fn draw(weights: impl ExactSizeIterator<Item = f64>, mark: f64) -> usize {
+    let last = weights.len() - 1;
+    let mut sum = 0.0;
+    weights
+        .take(last)
+        .position(|weight| {
+            sum += weight;
+            sum > mark
+        })
+        .unwrap_or(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn draws_follow_the_softmax() {
+        let logits = [0.0, 2.0_f32.ln(), f32::NEG_INFINITY, 0.0];
+        let draws = 4000;
+        let mut counts = [0; 4];
+        for i in 0..draws {
+            let (action, log_prob) =
+                choose(&logits, Acting::Sample, None, (f64::from(i) + 0.5) / f64::from(draws));
+            counts[action] += 1;
+            assert!((log_prob.exp() - [0.25, 0.5, 0.0, 0.25][action]).abs() < 1e-6);
+        }
+        assert_eq!(counts, [1000, 2000, 0, 1000]);
+        assert_eq!(choose(&logits, Acting::Greedy, None, 0.0).0, 1);
+        assert_eq!(choose(&logits, Acting::Prior, Some(3), 0.0).0, 3);
+    }
+}

@@ -1,0 +1,289 @@
+//! The learner on worlds small enough to know the answer.
+
+use std::path::Path;
+
+use rand::{RngExt, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use yardmaster_agent::frozen::Origin;
+use yardmaster_agent::net::Dims;
+use yardmaster_env::observe::{Observation, Pair, Schema};
+use yardmaster_train::config::Config;
+use yardmaster_train::env::{Environment, Step};
+use yardmaster_train::parity;
+use yardmaster_train::rollout::{Acting, State, episode};
+use yardmaster_train::trainer::{Trainer, Validation};
+
+const DIMS: Dims = Dims { global: 2, job: 2, node: 1, pair: 3 };
+const LENGTH: usize = 16;
+
+/// Which world: what is right, and what the prior says.
+#[derive(Clone, Copy)]
+enum Task {
+    /// The marked candidate is right; where none is marked, waiting is. No prior.
+    Marked,
+    /// The same, with a prior that is wrong half of the time.
+    MisledPrior,
+    /// The same, with a prior that is right.
+    RightPrior,
+}
+
+/// A reward of one for the right action among distractors, `LENGTH` times.
+struct Toy {
+    task: Task,
+    random: Xoshiro256PlusPlus,
+    obs: Observation,
+    right: usize,
+    prior: Option<usize>,
+    future: [f32; 1],
+    left: usize,
+    errors: usize,
+}
+
+impl Toy {
+    fn new(task: Task) -> Self {
+        let random = Xoshiro256PlusPlus::seed_from_u64(0);
+        let obs = Observation::default();
+        Self { task, random, obs, right: 0, prior: None, future: [0.0], left: 0, errors: 0 }
+    }
+
+    fn many(task: Task, count: usize) -> Vec<Self> {
+        (0..count).map(|_| Self::new(task)).collect()
+    }
+
+    fn deal(&mut self) {
+        let random = &mut self.random;
+        let (jobs, nodes) = (random.random_range(1..4_u32), random.random_range(1..3_u32));
+        let count = random.random_range(2..6_usize);
+        let wait = random.random_bool(0.5);
+        self.right = random.random_range(0..count + usize::from(wait));
+        self.prior = match self.task {
+            Task::Marked => None,
+            Task::RightPrior => Some(self.right),
+            Task::MisledPrior if random.random_bool(0.5) => Some(self.right),
+            Task::MisledPrior => Some((self.right + 1) % (count + usize::from(wait))),
+        };
+        let mut noise = |n: usize| (0..n).map(|_| random.random::<f32>()).collect::<Vec<_>>();
+        let mut pair_features = noise(count * DIMS.pair);
+        for (i, features) in pair_features.chunks_mut(DIMS.pair).enumerate() {
+            features[1] = if i == self.right { 1.0 } else { 0.0 };
+        }
+        let (global, job_rows, node_rows) =
+            (noise(DIMS.global), noise(jobs as usize * 2), noise(nodes as usize));
+        let pair = |i: usize| Pair { job: i as u32 % jobs, node: i as u32 % nodes };
+        let pairs = (0..count).map(pair).collect();
+        self.obs = Observation { global, jobs: job_rows, nodes: node_rows, pair_features, pairs, wait };
+        self.future = [self.left as f32];
+    }
+}
+
+impl Environment for Toy {
+    fn reset(&mut self, seed: u64) {
+        self.random = Xoshiro256PlusPlus::seed_from_u64(seed);
+        (self.left, self.errors) = (LENGTH, 0);
+        self.deal();
+    }
+    fn observation(&self) -> &Observation {
+        &self.obs
+    }
+    fn prior(&self) -> Option<usize> {
+        self.prior
+    }
+    fn future(&self) -> &[f32] {
+        &self.future
+    }
+    fn step(&mut self, action: usize) -> Step {
+        let hit = action == self.right;
+        self.errors += usize::from(!hit);
+        self.left -= 1;
+        self.deal();
+        Step { reward: f32::from(u8::from(hit)), elapsed: 1.0, terminated: self.left == 0, truncated: false }
+    }
+    fn score(&self) -> f64 {
+        self.errors as f64 / LENGTH as f64
+    }
+}
+
+fn config() -> Config {
+    Config {
+        steps: 100_000,
+        envs: 16,
+        rollouts_per_trace: 4,
+        threads: 2,
+        gamma: 0.5,
+        learning_rate: 5e-3,
+        critic_learning_rate: 5e-3,
+        minibatch: 128,
+        target_kl: Some(0.05),
+        prior_start: 0.0,
+        prior_end: 0.0,
+        ..Config::default()
+    }
+}
+
+fn trainer(task: Task, config: &Config) -> Trainer<Toy> {
+    Trainer::new(config.clone(), Toy::many(task, config.envs), DIMS, 1).unwrap()
+}
+
+/// Share of wrong decisions of the best actions, on seeds of its own.
+fn errors(task: Task, trainer: &Trainer<Toy>) -> f64 {
+    let net = trainer.policy().unwrap();
+    let play = |seed: u64| {
+        let mut toy = Toy::new(task);
+        toy.reset(1_000_000 + seed);
+        episode(&mut toy, &net, 1000, Acting::Greedy, &mut Xoshiro256PlusPlus::seed_from_u64(0)).score
+    };
+    (0..50_u64).map(play).sum::<f64>() / 50.0
+}
+
+fn states(task: Task, count: usize) -> Vec<State> {
+    let mut toy = Toy::new(task);
+    (0..count as u64)
+        .map(|seed| {
+            toy.reset(seed);
+            State { obs: toy.obs.clone(), prior: toy.prior, future: toy.future.to_vec() }
+        })
+        .collect()
+}
+
+#[test]
+fn the_marked_candidate_is_found_within_8000_decisions() {
+    let mut trainer = trainer(Task::Marked, &config());
+    assert!(errors(Task::Marked, &trainer) > 0.4);
+    while trainer.progress().steps < 8_000 {
+        trainer.iterate().unwrap();
+    }
+    let errors = errors(Task::Marked, &trainer);
+    assert!(errors < 0.02, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn a_prior_that_is_wrong_half_of_the_time_is_overridden() {
+    let config = Config { prior_start: 2.0, prior_end: 2.0, relative_share: 0.3, ..config() };
+    let mut trainer = trainer(Task::MisledPrior, &config);
+    let first = errors(Task::MisledPrior, &trainer);
+    assert!((first - 0.5).abs() < 0.1, "the first policy is not the prior: {first}");
+    while trainer.progress().steps < 16_000 {
+        trainer.iterate().unwrap();
+    }
+    let errors = errors(Task::MisledPrior, &trainer);
+    assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn imitation_learns_to_do_without_the_prior() {
+    let config = Config { imitate: 1000, prior_start: 5.0, ..config() };
+    let mut trainer = trainer(Task::RightPrior, &config);
+    assert_eq!(trainer.policy().unwrap().lambda(), 0.0);
+    assert!(errors(Task::RightPrior, &trainer) > 0.4);
+    while trainer.progress().steps < 6_000 {
+        trainer.iterate().unwrap();
+    }
+    let errors = errors(Task::RightPrior, &trainer);
+    assert!(errors < 0.02, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn threads_do_not_change_the_result_and_seeds_do() {
+    let run = |threads, seed| {
+        let config = Config { threads, seed, relative_share: 0.5, ..config() };
+        let mut trainer = trainer(Task::MisledPrior, &config);
+        for _ in 0..4 {
+            trainer.iterate().unwrap();
+        }
+        trainer.learner().clone()
+    };
+    let one = run(1, 5);
+    assert_eq!(one, run(1, 5), "the same seed gives other weights");
+    assert_eq!(one, run(2, 5), "threads change the weights");
+    assert_ne!(one, run(1, 6));
+}
+
+#[test]
+fn a_resumed_run_is_the_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    let config =
+        Config { threads: 1, steps: 3_000, prior_start: 1.0, max_decisions: 10, imitate: 1, ..config() };
+    let mut straight = trainer(Task::MisledPrior, &config);
+    for _ in 0..6 {
+        straight.iterate().unwrap();
+    }
+    let mut first = trainer(Task::MisledPrior, &config);
+    for _ in 0..3 {
+        first.iterate().unwrap();
+    }
+    first.save(&path).unwrap();
+    drop(first);
+    let mut second = Trainer::resume(&config, Toy::many(Task::MisledPrior, config.envs), &path).unwrap();
+    for _ in 0..3 {
+        second.iterate().unwrap();
+    }
+    assert_eq!(second.learner(), straight.learner());
+    assert_eq!(second.progress(), straight.progress());
+    let other = Config { gamma: 0.9, ..config };
+    assert!(Trainer::resume(&other, Toy::many(Task::Marked, other.envs), &path).is_err());
+}
+
+#[test]
+fn the_best_checkpoint_has_the_lowest_score() {
+    let scores = [3.0, 1.0, 2.0];
+    let mut calls = 0;
+    let validate = move |_: &_| {
+        calls += 1;
+        Ok(Validation { score: scores[calls - 1], rows: vec![("eval/toy/errors".to_owned(), 0.5)] })
+    };
+    let config = Config { validate_every: 2, ..config() };
+    let mut trainer = trainer(Task::Marked, &config).with_validation(Box::new(validate));
+    let mut found = Vec::new();
+    for _ in 0..6 {
+        let mut metrics = trainer.iterate().unwrap();
+        let better = trainer.validate(&mut metrics).unwrap();
+        found.push((metrics.get("eval/score"), better));
+    }
+    let none = (None, false);
+    assert_eq!(found, [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), false)]);
+}
+
+fn origin() -> Origin {
+    let names = |group: &str, count| (0..count).map(|i| format!("{group}{i}")).collect();
+    let schema =
+        Schema { global: names("g", 2), job: names("j", 2), node: names("n", 1), pair: names("p", 3) };
+    let text = |text: &str| text.to_owned();
+    Origin {
+        schema,
+        prior: text("toy"),
+        mask_rule: text("listed"),
+        objective: text("errors"),
+        scenario: text("toy"),
+        scenario_digest: text(""),
+        command: text("test"),
+        revision: text(""),
+        seed: 1,
+        steps: 1,
+        benchmark: serde_json::Value::Null,
+    }
+}
+
+#[test]
+fn an_export_computes_what_was_trained() {
+    let mut trainer = trainer(Task::MisledPrior, &Config { prior_start: 1.0, ..config() });
+    for _ in 0..5 {
+        trainer.iterate().unwrap();
+    }
+    let mut states = states(Task::MisledPrior, 50);
+    states[3].obs = Observation { global: vec![0.5, 0.5], wait: true, ..Observation::default() };
+    states[3].prior = None;
+    let net = trainer.policy().unwrap();
+    let parity = parity::compare(trainer.learner(), &net, &states);
+    assert!(parity.largest < 1e-5 && parity.differing == 0, "{parity:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.safetensors");
+    let frozen = parity::export(&path, trainer.learner(), net.clone(), origin(), &states).unwrap();
+    assert_eq!(frozen.net(), &net);
+
+    let mut wrong = net.params().to_vec();
+    wrong[net.layout().entry("wait.1.b").unwrap().offset] += 1.0;
+    let wrong = yardmaster_agent::net::PolicyNet::new(DIMS, *net.sizes(), net.lambda(), &wrong).unwrap();
+    let error = parity::export(Path::new("never"), trainer.learner(), wrong, origin(), &states).unwrap_err();
+    assert!(error.to_string().starts_with("the forward passes differ"), "{error}");
+}
