@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry;
+use yardmaster_agent::registry::STANDARD;
 use yardmaster_env::spec::{BUILTIN, Scenario, Split};
 
 use crate::args::Bench;
@@ -86,25 +86,15 @@ fn compare(args: &Bench, scenario: &Scenario, bar: &ProgressBar) -> Result<Compa
 fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for name in names(&args.policies, scenario)? {
-        registry::build(&name)?;
-        let rule = name.clone();
-        // The name was built just above, and building has no other input.
-        #[allow(clippy::unwrap_used, reason = "checked above")]
-        let build = Box::new(move || registry::build(&rule).unwrap());
-        contestants.push(Contestant { name, build });
+        contestants.push(Contestant::rule(&name)?);
     }
     for path in &args.checkpoint {
         let frozen = input::policy(path)?;
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Learned::from_frozen(name.as_str(), &frozen)
-            .with_context(|| format!("{} is refused", path.display()))?;
-        let (net, prior) = (Arc::new(frozen.net().clone()), frozen.card().origin.prior.clone());
-        let own = name.clone();
-        #[allow(clippy::unwrap_used, reason = "the prior was built just above")]
-        let build = Box::new(move || -> Box<dyn yardmaster_agent::policy::Policy> {
-            Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
-        });
-        contestants.push(Contestant { name, build });
+        let refused = || format!("{} is refused", path.display());
+        Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
+        let net = Arc::new(frozen.net().clone());
+        contestants.push(Contestant::learned(&name, net, &frozen.card().origin.prior)?);
     }
     Ok(contestants)
 }
@@ -116,5 +106,5 @@ fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
     }
     let batches = scenario.world(Split::Test.seed(0, 0))?.timing.models().len() > 0;
     let keep = |name: &&&str| batches || !name.contains('+');
-    Ok(registry::STANDARD.iter().filter(keep).map(|name| (*name).to_owned()).collect())
+    Ok(STANDARD.iter().filter(keep).map(|name| (*name).to_owned()).collect())
 }

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use yardmaster_env::metrics::{Metrics, percentile};
 use yardmaster_env::sim::World;
 
+use crate::learned::Learned;
+use crate::net::PolicyNet;
 use crate::policy::{Policy, PolicyDefect, play};
+use crate::registry::{self, RegistryError};
 use crate::stats::{self, Estimate};
 
 /// A policy that takes part, built afresh for each worker.
@@ -17,6 +20,28 @@ pub struct Contestant {
     pub name: String,
     /// Builds it.
     pub build: Box<dyn Fn() -> Box<dyn Policy> + Send + Sync>,
+}
+
+impl Contestant {
+    /// A rule of the registry.
+    pub fn rule(name: &str) -> Result<Contestant, RegistryError> {
+        registry::build(name)?;
+        let rule = name.to_owned();
+        #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
+        let build = Box::new(move || registry::build(&rule).unwrap());
+        Ok(Contestant { name: name.to_owned(), build })
+    }
+
+    /// A network with its prior rule.
+    pub fn learned(name: &str, net: Arc<PolicyNet>, prior: &str) -> Result<Contestant, RegistryError> {
+        Learned::new(name, Arc::clone(&net), prior)?;
+        let (own, prior) = (name.to_owned(), prior.to_owned());
+        #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
+        let build = Box::new(move || -> Box<dyn Policy> {
+            Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
+        });
+        Ok(Contestant { name: name.to_owned(), build })
+    }
 }
 
 /// How a policy did.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use yardmaster_env::observe::{Observation, Observer, Schema};
+use yardmaster_env::candidates::Candidates;
+use yardmaster_env::observe::{Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
 use crate::frozen::{Frozen, FrozenError};
@@ -21,61 +22,31 @@ pub enum LearnedError {
     Prior(#[from] RegistryError),
 }
 
-/// What a network's action stands for: the observation of a moment with the prior rule's action.
-///
-/// Training and live use go through this one type, so that they see the same numbers.
-pub struct Eyes {
-    observer: Observer,
-    prior: Box<dyn Policy>,
-    prior_action: Option<usize>,
-}
-
-impl Eyes {
-    /// Eyes with the prior rule of this name.
-    pub fn new(prior: &str) -> Result<Eyes, RegistryError> {
-        Ok(Eyes { observer: Observer::default(), prior: registry::build(prior)?, prior_action: None })
-    }
-
-    /// Forgets past episodes.
-    pub fn reset(&mut self, seed: u64) {
-        self.prior.reset(seed);
-    }
-
-    /// Observes a moment.
-    pub fn look(&mut self, view: &View<'_>) {
-        self.observer.observe(view);
-        let decision = self.prior.decide(view);
-        self.prior_action = self.observer.candidates.action_of(view, &decision);
-    }
-
-    /// The last observation.
-    pub fn observation(&self) -> &Observation {
-        self.observer.observation()
-    }
-
-    /// The action that the prior rule takes, if it is among the candidates.
-    pub fn prior(&self) -> Option<usize> {
-        self.prior_action
-    }
-
-    /// The decision that an action of the last observation stands for.
-    pub fn decision(&self, view: &View<'_>, action: usize) -> Option<Decision> {
-        self.observer.candidates.decision(view, action)
-    }
+/// The action that a prior rule takes, if it is among the candidates.
+pub fn prior_action(prior: &mut dyn Policy, view: &View<'_>, candidates: &Candidates) -> Option<usize> {
+    candidates.action_of(view, &prior.decide(view))
 }
 
 /// A network that decides. Ties go to the lowest action.
 pub struct Learned {
     name: String,
     net: Arc<PolicyNet>,
-    eyes: Eyes,
+    prior: Box<dyn Policy>,
+    observer: Observer,
     scratch: Scratch,
 }
 
 impl Learned {
     /// A network with its prior rule; the caller vouches that it was trained on the current schema.
     pub fn new(name: impl Into<String>, net: Arc<PolicyNet>, prior: &str) -> Result<Learned, RegistryError> {
-        Ok(Learned { name: name.into(), net, eyes: Eyes::new(prior)?, scratch: Scratch::default() })
+        let prior = registry::build(prior)?;
+        Ok(Learned {
+            name: name.into(),
+            net,
+            prior,
+            observer: Observer::default(),
+            scratch: Scratch::default(),
+        })
     }
 
     /// A frozen policy, refused if its features are not ours or its golden outputs are not reproduced.
@@ -92,12 +63,14 @@ impl Policy for Learned {
     }
 
     fn reset(&mut self, seed: u64) {
-        self.eyes.reset(seed);
+        self.prior.reset(seed);
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        self.eyes.look(view);
-        let action = self.net.choose(self.eyes.observation(), self.eyes.prior(), &mut self.scratch);
-        action.and_then(|action| self.eyes.decision(view, action)).unwrap_or(Decision::Wait { until: None })
+        self.observer.observe(view);
+        let prior = prior_action(&mut *self.prior, view, &self.observer.candidates);
+        let action = self.net.choose(self.observer.observation(), prior, &mut self.scratch);
+        let decision = action.and_then(|action| self.observer.candidates.decision(view, action));
+        decision.unwrap_or(Decision::Wait { until: None })
     }
 }

@@ -49,7 +49,7 @@ impl SwfTrace {
 /// value in a field that is used, a header without a usable `MaxNodes`, or no job at all.
 pub fn parse(text: &str, name: &str) -> Result<SwfTrace, TraceError> {
     let (max_nodes, max_procs) = Header::read(text, name)?.sizes(name)?;
-    let mut reader = Reader { name, max_procs, ppn: max_procs / max_nodes, ..Reader::default() };
+    let mut reader = Reader { name, ppn: max_procs / max_nodes, ..Reader::default() };
     for (at, line) in text.lines().enumerate() {
         let line_text = line.trim();
         if !line_text.is_empty() && !line_text.starts_with(';') {
@@ -111,7 +111,6 @@ impl Header {
 #[derive(Default)]
 struct Reader<'a> {
     name: &'a str,
-    max_procs: u32,
     ppn: u32,
     jobs: Vec<(Job, Truth)>,
     report: ReadReport,
@@ -135,8 +134,6 @@ impl Reader<'_> {
             self.report.drop_row("run time 0");
         } else if procs <= 0 {
             self.report.drop_row("no processors");
-        } else if procs > i64::from(self.max_procs) {
-            self.report.drop_row("more processors than the cluster has");
         } else {
             self.unknown_runs += usize::from(run < 0);
             self.unknown_requests += usize::from(run < 0 && requested.is_none());

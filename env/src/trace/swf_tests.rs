@@ -56,10 +56,11 @@ fn max_procs_zero_or_absent_means_max_nodes() {
 }
 
 #[test]
-fn jobs_that_fit_no_cluster_are_dropped_and_counted() {
+fn jobs_without_processors_are_dropped_and_too_large_ones_left_to_the_simulator() {
     let trace = parse(&format!("{HEAD}1 0 0 1 9 0 0 1 1\n2 0 0 1 -1 0 0 -1 1\n3 0 0 1 8 0 0 1 1\n"), "t.swf")
         .unwrap();
-    assert_eq!((trace.report.kept, trace.report.dropped.len()), (1, 2));
+    assert_eq!(trace.report.kept, 2);
+    assert_eq!(trace.report.dropped, [("no processors".to_string(), 1)]);
 }
 
 #[test]
