@@ -73,10 +73,10 @@ fn runs(sim: &Simulator) -> Vec<Run<'_>> {
     let started = |state: State| matches!(state, State::Running | State::Finished);
     let records = sim.records().iter().enumerate().filter(|(_, record)| started(record.state));
     let mut all: Vec<(JobId, &Record)> = records.map(|(at, record)| (JobId(at as u32), record)).collect();
-    let node = |record: &Record| record.nodes.first().map(|share| share.node);
+    let batch = |record: &Record| (record.finish, record.nodes.first().map(|share| share.node), record.batch);
     all.sort_by_key(|&(job, record)| {
         let model = jobs[job.index()].request_model();
-        (record.start, record.finish, node(record), model, record.batch, job)
+        (record.start, record.finish > record.start, model, model.map(|_| batch(record)), job)
     });
     let mut runs = Vec::new();
     let mut rest = &all[..];
