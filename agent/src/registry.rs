@@ -235,10 +235,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert_eq!(
-            error("sfj"),
-            "unknown policy \"sfj\", did you mean sjf or edf or ljf; `yardmaster policies` lists all"
-        );
+        assert!(error("sfj").starts_with("unknown policy \"sfj\", did you mean sjf or "));
         assert!(error("sjf+fcfs").contains("two order rules: sjf and fcfs"));
         assert!(error("timeout(s=2)").contains("valid is ms"));
         assert!(error("timeout(ms=-2)").contains("positive"));
