@@ -101,7 +101,7 @@ impl Scheduling {
         let prior = registry::build(&scenario.spec().prior)?;
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
-        let future = vec![0.0; FUTURE];
+        let future = Vec::with_capacity(FUTURE);
         Ok(Self { scenario, env, prior, prior_action: None, future, objective: 1.0, completion_s: 1.0 })
     }
 
@@ -110,6 +110,7 @@ impl Scheduling {
         if let Some(view) = self.env.view() {
             self.prior_action = prior_action(&mut *self.prior, &view, self.env.candidates());
         }
+        self.future.clear();
         self.env.future(&mut self.future);
     }
 }
