@@ -156,9 +156,8 @@ impl Learner {
                 count += 1.0;
                 divergence += means[3] / batches as f64;
             }
-            if pass.config.target_kl.is_some_and(|most| divergence > f64::from(most))
-                && pass.loss == Loss::Ppo
-            {
+            let most = f64::from(pass.config.target_kl);
+            if most > 0.0 && divergence > most && pass.loss == Loss::Ppo {
                 break;
             }
         }

@@ -113,7 +113,7 @@ fn config() -> Config {
         learning_rate: 5e-3,
         critic_learning_rate: 5e-3,
         minibatch: 128,
-        target_kl: Some(0.05),
+        target_kl: 0.05,
         prior_start: 0.0,
         prior_end: 0.0,
         ..Config::default()
