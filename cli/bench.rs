@@ -14,6 +14,7 @@ use crate::args::Bench;
 use crate::input;
 use crate::output::Output;
 use crate::report;
+use crate::speed;
 
 /// The comparison on one scenario; `--json` writes a list of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub(crate) struct Comparison {
 
 /// Runs the command.
 pub(crate) fn run(args: &Bench) -> Result<()> {
+    if args.speed {
+        return speed::run(args);
+    }
     let json = Output::maybe(args.json.as_deref())?;
     let markdown = Output::maybe(args.markdown.as_deref())?;
     let scenarios = scenarios(&args.scenario)?;

@@ -8,6 +8,7 @@ mod list;
 mod output;
 mod report;
 mod simulate;
+mod speed;
 mod train;
 
 use std::process::ExitCode;

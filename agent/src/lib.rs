@@ -10,4 +10,5 @@ pub mod net;
 mod net_layout;
 pub mod policy;
 pub mod registry;
+pub mod speed;
 pub mod stats;

@@ -59,10 +59,12 @@ pub struct Candidates {
     pub spans: Vec<Span>,
     /// Best span of each work group.
     pub best: Vec<Span>,
-    /// (likeness, position in the queue)
-    order: Vec<(u64, usize)>,
+    /// (groups of jobs): their likeness, aligned with `works`.
+    likenesses: Vec<u64>,
+    /// Open addressing: 1 + the index of a group, 0 where nothing is.
+    table: Vec<u32>,
     keep: Vec<bool>,
-    ranks: [Vec<(u64, usize)>; 4],
+    ranks: [Vec<(u64, usize)>; 3],
 }
 
 impl Candidates {
@@ -125,29 +127,26 @@ impl Candidates {
     /// All work groups, in order of their oldest job; streams last.
     fn list_works(&mut self, view: &View<'_>) {
         self.works.clear();
-        self.order.clear();
-        for (at, &job) in view.queue.iter().enumerate() {
-            self.order.push((likeness(view.job(job)), at));
-        }
-        // Identical jobs have equal likeness, so after sorting they are neighbours, oldest first.
-        self.order.sort_unstable();
-        self.keep.clear();
-        self.keep.resize(view.queue.len(), true);
-        let mut first = 0;
-        for next in 1..self.order.len() {
-            let (one, other) = (self.order[first], self.order[next]);
-            let same = one.0 == other.0 && alike(view.job(view.queue[one.1]), view.job(view.queue[other.1]));
-            if same {
-                self.keep[other.1] = false;
-            } else {
-                first = next;
+        self.likenesses.clear();
+        self.table.clear();
+        self.table.resize((2 * view.queue.len()).next_power_of_two(), 0);
+        for &job in view.queue {
+            let likeness = likeness(view.job(job));
+            let mut place = likeness as usize & (self.table.len() - 1);
+            loop {
+                let Some(group) = (self.table[place] as usize).checked_sub(1) else {
+                    self.works.push(WorkGroup { job, count: 1, stream: None });
+                    self.likenesses.push(likeness);
+                    self.table[place] = self.works.len() as u32;
+                    break;
+                };
+                let same = self.likenesses[group] == likeness;
+                if same && alike(view.job(self.works[group].job), view.job(job)) {
+                    self.works[group].count += 1;
+                    break;
+                }
+                place = (place + 1) & (self.table.len() - 1);
             }
-        }
-        let merged = self.keep.contains(&false);
-        for (at, &job) in view.queue.iter().enumerate().filter(|(at, _)| self.keep[*at]) {
-            let same = |other: &&JobId| alike(view.job(**other), view.job(job));
-            let count = if merged { view.queue[at..].iter().filter(same).count() } else { 1 };
-            self.works.push(WorkGroup { job, count: count as u32, stream: None });
         }
         for (stream, waiting) in view.streams.iter().enumerate() {
             if let Some(&job) = waiting.queue.first() {
@@ -180,15 +179,19 @@ impl Candidates {
             let deadline = job.deadline.map_or(u64::MAX, |deadline| deadline.0);
             // The bits of positive floats have their order; the complement puts the highest first.
             let choosiness = !self.choosiness(at).to_bits();
-            ranks
-                .iter_mut()
-                .zip([at as u64, area, deadline, choosiness])
-                .for_each(|(rank, key)| rank.push((key, at)));
+            ranks.iter_mut().zip([area, deadline, choosiness]).for_each(|(rank, key)| rank.push((key, at)));
         }
-        ranks.iter_mut().for_each(|rank| rank.sort_unstable());
+        for rank in &mut ranks {
+            // No order can give more than all that are kept.
+            rank.select_nth_unstable(MAX_WORKS - 1);
+            rank.truncate(MAX_WORKS);
+            rank.sort_unstable();
+        }
         self.keep.clear();
         self.keep.resize(self.works.len(), false);
-        let in_turn = (0..self.works.len()).flat_map(|rank| ranks.iter().map(move |order| order[rank].1));
+        // The groups are in order of age already.
+        let in_turn =
+            (0..MAX_WORKS).flat_map(|at| [at].into_iter().chain(ranks.iter().map(move |order| order[at].1)));
         let mut kept = 0;
         for at in in_turn {
             if !std::mem::replace(&mut self.keep[at], true) {

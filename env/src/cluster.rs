@@ -25,6 +25,8 @@ pub struct Cluster {
     kinds: Vec<KindId>,
     /// Devices of each kind, aligned with `kinds`.
     devices: Vec<u32>,
+    /// Nodes of each kind, ascending, aligned with `kinds`.
+    by_kind: Vec<Vec<NodeId>>,
 }
 
 impl Cluster {
@@ -36,7 +38,13 @@ impl Cluster {
         let count =
             |kind: &KindId| nodes.iter().filter(|node| node.kind == *kind).map(|node| node.devices).sum();
         let devices = kinds.iter().map(count).collect();
-        Cluster { nodes, kinds, devices }
+        let mut by_kind = vec![Vec::new(); kinds.len()];
+        for (at, node) in nodes.iter().enumerate() {
+            if let Ok(slot) = kinds.binary_search(&node.kind) {
+                by_kind[slot].push(NodeId(at as u32));
+            }
+        }
+        Cluster { nodes, kinds, devices, by_kind }
     }
 
     /// One pool of `devices` alike, as a batch-queue trace describes it.
@@ -57,6 +65,11 @@ impl Cluster {
     /// Device kinds present, ascending.
     pub fn kinds(&self) -> &[KindId] {
         &self.kinds
+    }
+
+    /// The nodes with devices of the kind at this position of [`kinds`](Cluster::kinds), ascending.
+    pub fn nodes_of(&self, slot: usize) -> &[NodeId] {
+        &self.by_kind[slot]
     }
 
     /// Devices of a kind in the whole cluster.

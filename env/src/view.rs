@@ -1,5 +1,7 @@
 //! The seam: what a scheduler is shown, and what it may answer.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
@@ -21,6 +23,8 @@ pub struct View<'a> {
     pub jobs: &'a [Job],
     /// Jobs that wait, requests apart, in order of arrival, or as the last [`Decision::Reserve`] left them.
     pub queue: &'a [JobId],
+    /// Lets a policy keep what it knows of the queue; `None` from whoever does not promise anything.
+    pub continuity: Option<&'a Continuity>,
     /// Requests that wait, by model.
     pub streams: &'a [Stream],
     /// Free devices by node.
@@ -35,6 +39,25 @@ pub struct View<'a> {
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
     pub may_wait: bool,
+}
+
+/// What two views that continue one another have in common. While it is the same, a [`JobId`] names the same job
+/// with the same estimates, and the queue is in ascending order: jobs join at its end, each once, and leave from
+/// anywhere for good.
+#[derive(Clone, Debug)]
+pub struct Continuity(Arc<()>);
+
+impl Continuity {
+    /// One that equals no other.
+    #[allow(clippy::new_without_default, reason = "a default would be expected to equal itself")]
+    pub fn new() -> Continuity {
+        Continuity(Arc::new(()))
+    }
+
+    /// Whether both are the same.
+    pub fn is(&self, other: &Continuity) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The waiting requests of one inference model.
@@ -164,24 +187,22 @@ impl<'a> View<'a> {
 /// The kind slot of a node.
 pub fn slot_of(cluster: &Cluster, node: NodeId) -> KindSlot {
     let kind = cluster.node(node).kind;
-    cluster.kinds().iter().position(|&other| other == kind).unwrap_or(usize::MAX)
+    cluster.kinds().binary_search(&kind).unwrap_or(usize::MAX)
 }
 
 /// See [`View::place`].
 pub(crate) fn place(cluster: &Cluster, free: &[u32], slot: KindSlot, gang: u32) -> Option<Placement> {
-    let kind = cluster.kinds()[slot];
-    let nodes = cluster.nodes();
-    let of_kind = || (0..nodes.len()).filter(|&node| nodes[node].kind == kind && free[node] > 0);
-    let share = |node: usize, devices| Share { node: NodeId(node as u32), devices };
-    if let Some(node) = of_kind().filter(|&node| free[node] >= gang).min_by_key(|&node| free[node]) {
+    let share = |node: NodeId, devices| Share { node, devices };
+    if let Some(node) = tightest(cluster.nodes_of(slot), free, gang) {
         return Some(Placement::from_iter([share(node, gang)]));
     }
-    let mut order: SmallVec<[usize; 16]> = of_kind().collect();
-    order.sort_by_key(|&node| std::cmp::Reverse(free[node]));
+    let with_free = cluster.nodes_of(slot).iter().copied().filter(|node| free[node.index()] > 0);
+    let mut order: SmallVec<[NodeId; 16]> = with_free.collect();
+    order.sort_by_key(|node| std::cmp::Reverse(free[node.index()]));
     let mut placement = Placement::new();
     let mut missing = gang;
     for node in order {
-        let devices = free[node].min(missing);
+        let devices = free[node.index()].min(missing);
         placement.push(share(node, devices));
         missing -= devices;
         if missing == 0 {
@@ -189,4 +210,19 @@ pub(crate) fn place(cluster: &Cluster, free: &[u32], slot: KindSlot, gang: u32) 
         }
     }
     None
+}
+
+/// The first of the nodes with the fewest sufficient free devices.
+fn tightest(nodes: &[NodeId], free: &[u32], gang: u32) -> Option<NodeId> {
+    let mut best: Option<(u32, NodeId)> = None;
+    for &node in nodes {
+        let here = free[node.index()];
+        if here >= gang.max(1) && best.is_none_or(|(least, _)| here < least) {
+            best = Some((here, node));
+            if here == gang {
+                break;
+            }
+        }
+    }
+    best.map(|(_, node)| node)
 }

@@ -15,6 +15,8 @@ mod commit;
 mod event;
 mod invariants;
 mod legal;
+mod line;
+mod slide;
 
 use std::sync::Arc;
 
@@ -26,7 +28,10 @@ use crate::timing::{KindSlot, Timing};
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
 use event::Finishes;
+use invariants::Census;
 pub use legal::Illegal;
+use line::Line;
+use slide::Slide;
 
 /// What is simulated; shared by all simulations of the same episode.
 #[derive(Clone, Debug)]
@@ -172,12 +177,14 @@ pub struct Simulator {
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
-    queue: Vec<JobId>,
+    queue: Line,
     streams: Vec<Stream>,
     free: Vec<u32>,
     free_by_kind: Vec<u32>,
-    running: Vec<Running>,
+    running: Slide<Running>,
     records: Vec<Record>,
+    /// Jobs in each state.
+    census: Census,
     history: History,
     meter: CostMeter,
     sequence: u64,
@@ -198,12 +205,13 @@ impl Simulator {
             finishes: Finishes::default(),
             wake: None,
             waiting: false,
-            queue: Vec::new(),
+            queue: Line::new(&world),
             streams,
             free: world.cluster.nodes().iter().map(|node| node.devices).collect(),
             free_by_kind,
-            running: Vec::new(),
+            running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
+            census: Census::new(world.workload.len()),
             history: History::default(),
             meter: CostMeter::new(world.objective, start),
             sequence: 0,
@@ -253,6 +261,7 @@ impl Simulator {
             timing: &self.world.timing,
             jobs: &self.world.workload.jobs[..self.arrived],
             queue: &self.queue,
+            continuity: self.queue.continuity(),
             streams: &self.streams,
             free: &self.free,
             free_by_kind: &self.free_by_kind,
@@ -352,15 +361,15 @@ impl Simulator {
         self.arrived += 1;
         self.mix(1, id);
         let Some(shortest) = world.shortest(id) else {
-            self.records[id.index()].state = State::Refused;
+            self.set_state(id, State::Refused);
             return;
         };
-        self.records[id.index()].state = State::Queued;
+        self.set_state(id, State::Queued);
         self.meter.enter(job, shortest);
         self.remember(job, shortest);
         match job.request_model().and_then(|model| world.timing.stream_of(model)) {
             Some(stream) => self.streams[stream].queue.push(id),
-            None => self.queue.push(id),
+            None => self.queue.join(id, &world),
         }
         self.debug_check();
     }
@@ -377,14 +386,14 @@ impl Simulator {
     fn finish_next(&mut self) {
         let Some(sequence) = self.finishes.pop() else { return };
         let Ok(at) = self.running.binary_search_by_key(&sequence, |running| running.sequence) else { return };
-        let done = self.running.remove(at);
+        let Some(done) = self.running.remove(at) else { return };
         for share in &done.nodes {
             self.free[share.node.index()] += share.devices;
             self.free_by_kind[done.slot] += share.devices;
         }
         let world = Arc::clone(&self.world);
         for &id in &done.members {
-            self.records[id.index()].state = State::Finished;
+            self.set_state(id, State::Finished);
             self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
             self.mix(2, id);
         }
@@ -401,6 +410,7 @@ impl Simulator {
             self.free_by_kind[slot] -= share.devices;
         }
         for &id in &members {
+            self.set_state(id, State::Running);
             let record = &mut self.records[id.index()];
             *record = Record { state: State::Running, start: self.now, finish, batch, nodes: nodes.clone() };
             self.meter.start(&self.world.workload.jobs[id.index()], finish);
@@ -426,7 +436,7 @@ impl Simulator {
         match self.stream_of(first) {
             Some(stream) => self.streams[stream].queue.drain(..batch as usize).collect(),
             None => {
-                self.queue.retain(|&id| id != first);
+                self.queue.remove(first, &self.world);
                 smallvec::smallvec![first]
             }
         }
@@ -457,13 +467,11 @@ impl Simulator {
         if self.free_by_kind.iter().all(|&free| free == 0) {
             return false;
         }
-        let slots = 0..self.free_by_kind.len();
-        let view = self.view();
         let serves = |stream: usize| {
-            let mut slots = slots.clone();
+            let mut slots = 0..self.free_by_kind.len();
             slots.any(|slot| self.free_by_kind[slot] > 0 && self.world.timing.max_batch(stream, slot) > 0)
         };
-        self.queue.iter().any(|&job| slots.clone().any(|slot| view.fits(job, slot)))
+        self.queue.any_fits(&self.free_by_kind)
             || (0..self.streams.len()).any(|stream| !self.streams[stream].queue.is_empty() && serves(stream))
     }
 
@@ -474,10 +482,12 @@ impl Simulator {
 
     /// FNV-1a over (what, which, when).
     fn mix(&mut self, event: u64, job: JobId) {
-        for word in [event, u64::from(job.0), self.now.0] {
-            for byte in word.to_le_bytes() {
-                self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
+        self.digest = [event, u64::from(job.0), self.now.0].into_iter().fold(self.digest, event::fnv1a);
+    }
+
+    fn set_state(&mut self, job: JobId, state: State) {
+        let record = &mut self.records[job.index()];
+        self.census.move_one(record.state, state);
+        record.state = state;
     }
 }
