@@ -3,6 +3,9 @@
 //! Identical jobs are one work group, devices of one kind are one node group, so the list stays small on a large
 //! cluster. When more than [`MAX_WORKS`] groups wait, several cheap orders each keep their first.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
@@ -64,7 +67,7 @@ pub struct Candidates {
     /// Open addressing: 1 + the index of a group, 0 where nothing is.
     table: Vec<u32>,
     keep: Vec<bool>,
-    ranks: [Vec<(u64, usize)>; 3],
+    ranks: [Vec<Reverse<(u64, usize)>>; 3],
 }
 
 impl Candidates {
@@ -74,7 +77,6 @@ impl Candidates {
         self.measure(view);
         if self.works.len() > MAX_WORKS {
             self.cap(view);
-            self.measure(view);
         }
         self.nodes.clear();
         for (slot, &kind) in view.cluster.kinds().iter().enumerate() {
@@ -159,13 +161,15 @@ impl Candidates {
         self.spans.clear();
         self.best.clear();
         for work in &self.works {
-            let mut best = Span::MAX;
-            for slot in 0..view.timing.kinds() {
-                let span = work.span(view, slot).unwrap_or(Span::MAX);
-                best = best.min(span);
-                self.spans.push(span);
+            let first = self.spans.len();
+            match work.stream {
+                None => self.spans.extend_from_slice(view.timing.spans(work.job)),
+                Some(_) => {
+                    let spans = (0..view.timing.kinds()).map(|slot| work.span(view, slot));
+                    self.spans.extend(spans.map(|span| span.unwrap_or(Span::MAX)));
+                }
             }
-            self.best.push(best);
+            self.best.push(self.spans[first..].iter().copied().min().unwrap_or(Span::MAX));
         }
     }
 
@@ -173,45 +177,51 @@ impl Candidates {
     fn cap(&mut self, view: &View<'_>) {
         let mut ranks = std::mem::take(&mut self.ranks);
         ranks.iter_mut().for_each(Vec::clear);
-        for (at, work) in self.works.iter().enumerate() {
+        let kinds = view.timing.kinds();
+        let measured = self.spans.chunks_exact(kinds).zip(&self.best);
+        for (at, (work, (spans, best))) in self.works.iter().zip(measured).enumerate() {
             let job = view.job(work.job);
-            let area = self.best[at].0.saturating_mul(u64::from(job.gang));
+            let area = best.0.saturating_mul(u64::from(job.gang));
             let deadline = job.deadline.map_or(u64::MAX, |deadline| deadline.0);
             // The bits of positive floats have their order; the complement puts the highest first.
-            let choosiness = !self.choosiness(at).to_bits();
-            ranks.iter_mut().zip([area, deadline, choosiness]).for_each(|(rank, key)| rank.push((key, at)));
+            let choosiness = !choosiness(spans, *best).to_bits();
+            let keys = [area, deadline, choosiness];
+            ranks.iter_mut().zip(keys).for_each(|(rank, key)| rank.push(Reverse((key, at))));
         }
-        for rank in &mut ranks {
-            // No order can give more than all that are kept.
-            rank.select_nth_unstable(MAX_WORKS - 1);
-            rank.truncate(MAX_WORKS);
-            rank.sort_unstable();
-        }
+        // Each order gives a few only, so that sorting it whole would be wasted.
+        let mut heaps = ranks.map(BinaryHeap::from);
         self.keep.clear();
         self.keep.resize(self.works.len(), false);
+        let mut left = MAX_WORKS;
         // The groups are in order of age already.
-        let in_turn =
-            (0..MAX_WORKS).flat_map(|at| [at].into_iter().chain(ranks.iter().map(move |order| order[at].1)));
-        let mut kept = 0;
-        for at in in_turn {
-            if !std::mem::replace(&mut self.keep[at], true) {
-                kept += 1;
+        for oldest in 0..self.works.len() {
+            let firsts = heaps.iter_mut().filter_map(|heap| heap.pop().map(|Reverse((_, at))| at));
+            for at in [oldest].into_iter().chain(firsts) {
+                if left > 0 && !std::mem::replace(&mut self.keep[at], true) {
+                    left -= 1;
+                }
             }
-            if kept == MAX_WORKS {
+            if left == 0 {
                 break;
             }
         }
-        let mut keep = self.keep.iter();
-        self.works.retain(|_| keep.next().copied().unwrap_or(false));
-        self.ranks = ranks;
+        self.drop_others();
+        self.ranks = heaps.map(BinaryHeap::into_vec);
     }
 
-    /// How much the work loses on its worst kind against its best.
-    fn choosiness(&self, work: usize) -> f64 {
+    /// Removes the work groups that are not kept, with their spans.
+    fn drop_others(&mut self) {
         let kinds = self.spans.len() / self.works.len();
-        let spans = &self.spans[work * kinds..][..kinds];
-        let worst = spans.iter().max().map_or(0, |span| span.0);
-        worst as f64 / self.best[work].0.max(1) as f64
+        let mut kept = 0;
+        for at in (0..self.works.len()).filter(|&at| self.keep[at]) {
+            self.works.swap(kept, at);
+            self.best[kept] = self.best[at];
+            self.spans.copy_within(at * kinds..(at + 1) * kinds, kept * kinds);
+            kept += 1;
+        }
+        self.works.truncate(kept);
+        self.best.truncate(kept);
+        self.spans.truncate(kept * kinds);
     }
 
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
@@ -257,6 +267,12 @@ impl WorkGroup {
     }
 }
 
+/// How much work loses on its worst kind against its best.
+fn choosiness(spans: &[Span], best: Span) -> f64 {
+    let worst = spans.iter().max().map_or(0, |span| span.0);
+    worst as f64 / best.0.max(1) as f64
+}
+
 /// Whether two waiting jobs can stand for each other.
 fn alike(one: &Job, other: &Job) -> bool {
     one.task == other.task
@@ -268,17 +284,23 @@ fn alike(one: &Job, other: &Job) -> bool {
 
 /// A hash of all that [`alike`] compares. That two different jobs share one costs a merge, nothing else.
 fn likeness(job: &Job) -> u64 {
-    let task = match job.task {
-        Task::Rigid { requested } => [0, requested.0, 0, 0],
-        Task::Training { model, batch, samples } => [1, u64::from(model.0), u64::from(batch), samples],
-        Task::Request { model } => [2, u64::from(model.0), 0, 0],
+    let [what, size, volume] = match job.task {
+        Task::Rigid { requested } => [0, 0, requested.0],
+        Task::Training { model, batch, samples } => [1 << 16 | u64::from(model.0), u64::from(batch), samples],
+        Task::Request { model } => [2 << 16 | u64::from(model.0), 0, 0],
     };
     let gang = u64::from(job.gang) << 32 | u64::from(job.procs);
     // Adding zero makes one of the two zeros, which are equal.
-    let rest = [gang, (job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0)];
-    let mix = |state: u64, word: u64| {
-        let mixed = (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ (mixed >> 29)
-    };
-    task.into_iter().chain(rest).fold(0, mix)
+    let (weight, deadline) =
+        ((job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0));
+    // Odd factors: each word alone decides the sum, and high bits come down at the end.
+    let words = [
+        (what << 32 | size, 0x9e37_79b9_7f4a_7c15),
+        (volume, 0xbf58_476d_1ce4_e5b9),
+        (gang, 0x94d0_49bb_1331_11eb),
+        (weight, 0xd6e8_feb8_6659_fd93),
+        (deadline, 0xa076_1d64_78bd_642f_u64),
+    ];
+    let sum = words.iter().fold(0_u64, |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(*factor)));
+    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
 }

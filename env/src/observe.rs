@@ -309,7 +309,10 @@ impl Moment {
                 sum += span;
                 n += 1.0;
             }
-            let most = (0..kinds).filter_map(|slot| work.most(view, slot)).max().unwrap_or(1);
+            let backlog = work.stream.map_or(0.0, |_| {
+                let most = (0..kinds).filter_map(|slot| work.most(view, slot)).max().unwrap_or(1);
+                work.count as f32 / most as f32
+            });
             out.extend([
                 self.ln_best[at] - self.ln_scale,
                 ln1p(waited / self.scale),
@@ -324,7 +327,7 @@ impl Moment {
                 Self::rank(&self.ln_best, self.ln_best[at]),
                 at as f32 / count,
                 flag(work.stream.is_some()),
-                if work.stream.is_some() { work.count as f32 / most as f32 } else { 0.0 },
+                backlog,
                 self.ln_completion[at] - self.ln_scale,
                 self.ln_completion[at] - self.ln_best[at],
             ]);
@@ -391,7 +394,10 @@ impl Moment {
             let by_span = Self::rank(&self.spans_here[slot * works..][..works], full);
             let by_inefficiency =
                 Self::rank(&self.excess_here[slot * works..][..works], full - self.ln_best[at]);
-            let most = work.most(view, slot).unwrap_or(1);
+            // Other work has its batch already, which then is the largest.
+            let share = work
+                .stream
+                .map_or(1.0, |_| candidate.batch as f32 / work.most(view, slot).unwrap_or(1) as f32);
             let batch = if work.stream.is_some() { candidate.batch as f32 } else { 1.0 };
             out.pairs.push(Pair { job: at as u32, node: candidate.node as u32 });
             out.pair_features.extend([
@@ -403,7 +409,7 @@ impl Moment {
                 by_inefficiency,
                 job.gang as f32 / candidates.nodes[candidate.node].free.max(1) as f32,
                 ln(batch),
-                candidate.batch as f32 / most as f32,
+                share,
                 ln(batch) + ln_one - ln_span,
                 flag(job.deadline.is_none_or(|deadline| view.now + span <= deadline)),
                 slack(view, job, seconds(span).max(1e-9)),
