@@ -72,7 +72,7 @@ impl Default for Config {
             gamma: 1.0,
             tau: None,
             gae_lambda: 0.98,
-            relative_share: 0.0,
+            relative_share: 0.5,
             learning_rate: 1e-3,
             critic_learning_rate: 1e-3,
             epochs: 3,
