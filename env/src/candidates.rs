@@ -3,7 +3,7 @@
 //! Identical jobs are one work group, devices of one kind are one node group, so the list stays small on a large
 //! cluster. When more than [`MAX_WORKS`] groups wait, several cheap orders each keep their first.
 
-use crate::job::Job;
+use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
 use crate::view::{Decision, Discipline, View};
@@ -59,6 +59,7 @@ pub struct Candidates {
     pub spans: Vec<Span>,
     /// Best span of each work group.
     pub best: Vec<Span>,
+    /// (likeness, position in the queue)
     order: Vec<(u64, usize)>,
     keep: Vec<bool>,
 }
@@ -125,10 +126,9 @@ impl Candidates {
         self.works.clear();
         self.order.clear();
         for (at, &job) in view.queue.iter().enumerate() {
-            let span = (0..view.timing.kinds()).filter_map(|slot| view.estimate(job, slot)).min();
-            self.order.push((span.unwrap_or(Span::MAX).0, at));
+            self.order.push((likeness(view.job(job)), at));
         }
-        // Identical jobs have equal spans, so after sorting they are neighbours, oldest first.
+        // Identical jobs have equal likeness, so after sorting they are neighbours, oldest first.
         self.order.sort_unstable();
         self.keep.clear();
         self.keep.resize(view.queue.len(), true);
@@ -228,7 +228,6 @@ impl Candidates {
 impl WorkGroup {
     /// The largest batch on a kind; `None` where the work does not run.
     pub fn most(&self, view: &View<'_>, slot: KindSlot) -> Option<u32> {
-        use crate::job::Task;
         match (self.stream, view.job(self.job).task) {
             (Some(stream), _) => {
                 Some(view.timing.max_batch(stream, slot).min(self.count)).filter(|&most| most > 0)
@@ -254,4 +253,21 @@ fn alike(one: &Job, other: &Job) -> bool {
         && one.procs == other.procs
         && one.weight == other.weight
         && one.deadline == other.deadline
+}
+
+/// A hash of all that [`alike`] compares. That two different jobs share one costs a merge, nothing else.
+fn likeness(job: &Job) -> u64 {
+    let task = match job.task {
+        Task::Rigid { requested } => [0, requested.0, 0, 0],
+        Task::Training { model, batch, samples } => [1, u64::from(model.0), u64::from(batch), samples],
+        Task::Request { model } => [2, u64::from(model.0), 0, 0],
+    };
+    let gang = u64::from(job.gang) << 32 | u64::from(job.procs);
+    // Adding zero makes one of the two zeros, which are equal.
+    let rest = [gang, (job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0)];
+    let mix = |state: u64, word: u64| {
+        let mixed = (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed ^ (mixed >> 29)
+    };
+    task.into_iter().chain(rest).fold(0, mix)
 }

@@ -4,6 +4,7 @@
 
 pub mod candidates;
 pub mod catalog;
+pub mod check;
 pub mod cluster;
 pub mod gantt;
 pub mod gym;

@@ -13,7 +13,7 @@ pub const FUTURE: usize = 2 * HORIZONS.len() + 2;
 /// The arrivals of an episode with prefix sums, so that a horizon costs one binary search.
 #[derive(Clone, Debug)]
 pub(super) struct Future {
-    /// Jobs that can be served, in order of arrival.
+    /// Jobs that can be served, in order, with the moment they are taken in.
     jobs: Vec<(JobId, Time)>,
     /// (jobs + 1): shortest device-seconds of all before.
     work: Vec<f64>,
@@ -31,13 +31,16 @@ impl Future {
             devices: f64::from(world.cluster.devices()),
         };
         let (mut sum, mut sum_ln) = (0.0, 0.0);
+        let mut latest = Time::ZERO;
         for (at, job) in world.workload.jobs.iter().enumerate() {
             let id = JobId(at as u32);
             let Some(shortest) = world.shortest(id) else { continue };
             let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
             sum += work;
             sum_ln += libm::log(work);
-            future.jobs.push((id, job.arrival));
+            // A job that was submitted before its predecessor in the list is taken in right after it.
+            latest = latest.max(job.arrival);
+            future.jobs.push((id, latest));
             future.work.push(sum);
         }
         if !future.jobs.is_empty() {

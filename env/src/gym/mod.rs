@@ -2,7 +2,7 @@
 //!
 //! It is Gymnasium's, with two differences: an action mask belongs to each observation, and whatever an
 //! environment refuses is an error that changes nothing. [`SchedulingEnv`] is the scheduler's environment,
-//! [`VecEnv`] runs many of any kind.
+//! [`VecEnv`] runs many of any kind; [`crate::check::check_env`] tells whether an implementation keeps the contract.
 
 mod flat;
 mod future;
