@@ -15,11 +15,15 @@ use yardmaster_env::metrics::{self, Metrics};
 use yardmaster_env::objective::Objective;
 use yardmaster_env::sim::{Simulator, State, World};
 use yardmaster_env::spec::Split;
+use yardmaster_env::units::Span;
 use yardmaster_env::view::Discipline;
 
 use crate::args::Simulate;
 use crate::input;
 use crate::output::Output;
+
+/// Columns of a schedule drawn as text.
+const TEXT_CELLS: u64 = 100;
 
 /// What `--json` writes.
 #[derive(Serialize)]
@@ -76,8 +80,8 @@ pub(crate) fn run(args: &Simulate) -> Result<()> {
         starts.write(&starts_csv(&sim))?;
     }
     if let Some(gantt) = gantt {
-        let text = if gantt.is_stdout() { gantt::text(&sim, 100) } else { gantt::svg(&sim) };
-        gantt.write(&text)?;
+        let drawing = draw(&sim, gantt.is_stdout(), &report);
+        gantt.write(&drawing)?;
     }
     Ok(())
 }
@@ -123,6 +127,18 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
     }
     Ok((world, source))
+}
+
+/// The schedule as text of [`TEXT_CELLS`] columns, or as SVG.
+fn draw(sim: &Simulator, as_text: bool, report: &Report<'_>) -> String {
+    if as_text {
+        let span = sim.now().since(sim.world().workload.jobs.first().map_or(sim.now(), |job| job.arrival));
+        return gantt::text(sim, Span((span.0 / TEXT_CELLS).max(1)));
+    }
+    let catalog = Catalog::builtin();
+    let kinds = sim.world().cluster.kinds().iter().map(|&kind| catalog.device(kind).name.clone()).collect();
+    let title = format!("{} on {}, seed {}", report.policy, report.source, report.seed);
+    gantt::svg(sim, &gantt::SvgOptions { title, kinds, ..gantt::SvgOptions::default() })
 }
 
 fn refusals(sim: &Simulator) -> Vec<Refusal> {
