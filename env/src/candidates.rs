@@ -62,6 +62,7 @@ pub struct Candidates {
     /// (likeness, position in the queue)
     order: Vec<(u64, usize)>,
     keep: Vec<bool>,
+    ranks: [Vec<(u64, usize)>; 4],
 }
 
 impl Candidates {
@@ -171,28 +172,35 @@ impl Candidates {
 
     /// Keeps [`MAX_WORKS`] work groups: in turn the oldest, the smallest, the most urgent and the choosiest.
     fn cap(&mut self, view: &View<'_>) {
-        let works = &self.works;
-        let mut orders: [Vec<usize>; 4] = std::array::from_fn(|_| (0..works.len()).collect());
-        let area = |at: &usize| self.best[*at].0.saturating_mul(u64::from(view.job(works[*at].job).gang));
-        let deadline = |at: &usize| view.job(works[*at].job).deadline;
-        orders[1].sort_by_key(area);
-        orders[2].sort_by_key(|at| deadline(at).map_or(u64::MAX, |deadline| deadline.0));
-        orders[3].sort_by(|one, other| self.choosiness(*other).total_cmp(&self.choosiness(*one)));
+        let mut ranks = std::mem::take(&mut self.ranks);
+        ranks.iter_mut().for_each(Vec::clear);
+        for (at, work) in self.works.iter().enumerate() {
+            let job = view.job(work.job);
+            let area = self.best[at].0.saturating_mul(u64::from(job.gang));
+            let deadline = job.deadline.map_or(u64::MAX, |deadline| deadline.0);
+            // The bits of positive floats have their order; the complement puts the highest first.
+            let choosiness = !self.choosiness(at).to_bits();
+            ranks
+                .iter_mut()
+                .zip([at as u64, area, deadline, choosiness])
+                .for_each(|(rank, key)| rank.push((key, at)));
+        }
+        ranks.iter_mut().for_each(|rank| rank.sort_unstable());
         self.keep.clear();
-        self.keep.resize(works.len(), false);
+        self.keep.resize(self.works.len(), false);
+        let in_turn = (0..self.works.len()).flat_map(|rank| ranks.iter().map(move |order| order[rank].1));
         let mut kept = 0;
-        'full: for rank in 0..works.len() {
-            for order in &orders {
-                if !std::mem::replace(&mut self.keep[order[rank]], true) {
-                    kept += 1;
-                }
-                if kept == MAX_WORKS {
-                    break 'full;
-                }
+        for at in in_turn {
+            if !std::mem::replace(&mut self.keep[at], true) {
+                kept += 1;
+            }
+            if kept == MAX_WORKS {
+                break;
             }
         }
         let mut keep = self.keep.iter();
         self.works.retain(|_| keep.next().copied().unwrap_or(false));
+        self.ranks = ranks;
     }
 
     /// How much the work loses on its worst kind against its best.

@@ -46,7 +46,10 @@ pub fn write(path: &Path, progress: &Progress, learner: &Learner) -> Result<()> 
     for (name, bytes) in &bytes {
         views.push((name, TensorView::new(Dtype::F32, vec![bytes.len() / 4], bytes)?));
     }
-    let metadata = HashMap::from([("progress".to_owned(), serde_json::to_string(progress)?)]);
+    // Nothing depends on the number of threads, so equal runs give equal files whatever it was.
+    let mut progress = progress.clone();
+    progress.config.threads = 1;
+    let metadata = HashMap::from([("progress".to_owned(), serde_json::to_string(&progress)?)]);
     let file = safetensors::serialize(views, Some(metadata))?;
     let temporary = path.with_extension("tmp");
     let written = fs::File::create(&temporary)

@@ -44,8 +44,8 @@ pub struct Config {
     pub vf_coef: f32,
     /// Largest gradient norm, for policy and critic each.
     pub max_grad_norm: f32,
-    /// Divergence after which an iteration's epochs end.
-    pub target_kl: Option<f32>,
+    /// Divergence after which an iteration's epochs end; 0 for never.
+    pub target_kl: f32,
     /// Raise of the prior's logit at the start.
     pub prior_start: f32,
     /// Raise of the prior's logit at the end.
@@ -69,9 +69,9 @@ impl Default for Config {
             rollouts_per_trace: 4,
             threads: 2,
             max_decisions: 2_000,
-            gamma: 0.995,
+            gamma: 1.0,
             tau: None,
-            gae_lambda: 0.95,
+            gae_lambda: 0.98,
             relative_share: 0.0,
             learning_rate: 1e-3,
             critic_learning_rate: 1e-3,
@@ -81,7 +81,7 @@ impl Default for Config {
             ent_coef: 0.01,
             vf_coef: 0.5,
             max_grad_norm: 0.5,
-            target_kl: Some(0.015),
+            target_kl: 0.015,
             prior_start: 2.0,
             prior_end: 2.0,
             imitate: 0,
@@ -130,9 +130,30 @@ impl Config {
         start + (end - start) * done
     }
 
-    /// Whether a run with these settings can go on with those of `other`: only threads and intervals may differ.
+    /// Whether a run with these settings can go on with those of `other`: only threads and the checkpoint interval may differ.
     pub fn continues(&self, other: &Self) -> bool {
         let same = Self { threads: self.threads, checkpoint_every: self.checkpoint_every, ..other.clone() };
         *self == same
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_survive_toml_and_unknown_ones_are_refused() {
+        let config = Config { tau: Some(3.5), target_kl: 0.0, ..Config::default() };
+        let text = toml::to_string(&config).unwrap();
+        let back: Config = toml::from_str(&text).unwrap();
+        assert_eq!(back, config);
+        assert!(toml::from_str::<Config>("stepz = 3").is_err());
+    }
+
+    #[test]
+    fn only_threads_and_the_checkpoint_interval_may_change() {
+        let config = Config::default();
+        assert!(config.continues(&Config { threads: 7, checkpoint_every: 1, ..config.clone() }));
+        assert!(!config.continues(&Config { steps: 7, ..config.clone() }));
     }
 }

@@ -74,3 +74,31 @@ impl Log {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metrics(iteration: u64) -> Metrics {
+        let mut metrics = Metrics::new(iteration, iteration * 100);
+        metrics.push("charts/score", 0.5);
+        metrics
+    }
+
+    #[test]
+    fn rows_after_the_checkpoint_go_and_come_back_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::open(folder.path(), 0).unwrap();
+        (1..=3).for_each(|iteration| log.write(&metrics(iteration)).unwrap());
+        drop(log);
+        let mut log = Log::open(folder.path(), 2).unwrap();
+        log.write(&metrics(3)).unwrap();
+        let text = fs::read_to_string(folder.path().join("metrics.jsonl")).unwrap();
+        let numbers =
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["iteration"].as_u64());
+        assert_eq!(numbers.collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);
+        assert!(text.lines().all(|line| line.contains("\"charts/score\":0.5")));
+        let names = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        assert!(names.into_iter().any(|name| name.to_string_lossy().contains("tfevents")));
+    }
+}

@@ -8,13 +8,17 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
+use yardmaster_agent::frozen::Frozen;
 use yardmaster_agent::net::Dims;
 use yardmaster_train::config::Config;
 use yardmaster_train::log::{Log, Metrics};
 use yardmaster_train::parity;
-use yardmaster_train::scheduling::{Scheduling, World, environments};
+use yardmaster_train::scheduling::{Scheduling, World, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
 
+/// The test episodes of a card.
+const TEST_EPISODES: u64 = 100;
+const TEST_SEED: u64 = 1;
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SETTINGS: &str = "config.toml";
@@ -155,9 +159,33 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     let mut origin = world.origin;
     (origin.command, origin.revision) = (run.command, run.revision);
     (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
-    let frozen = parity::export(out, trainer.learner(), trainer.policy()?, origin, &world.states)?;
-    println!("{}: {} steps of {}", out.display(), frozen.card().origin.steps, path.display());
+    let net = trainer.policy()?;
+    origin.benchmark = benchmark(&run.scenario, &net, TEST_EPISODES, TEST_SEED)?;
+    let frozen = parity::export(out, trainer.learner(), net, origin, &world.states)?;
+    println!(
+        "{}: {} decisions of training, from {}",
+        out.display(),
+        frozen.card().origin.steps,
+        path.display()
+    );
+    tell(&frozen);
     Ok(())
+}
+
+/// How the policy stands against each rule.
+fn tell(frozen: &Frozen) {
+    let origin = &frozen.card().origin;
+    let Some(ratios) = origin.benchmark["ratio_to"].as_object() else { return };
+    for (rule, ratio) in ratios {
+        let [low, high] = [0, 1].map(|end| ratio["ci95"][end].as_f64().unwrap_or(f64::NAN));
+        let value = ratio["ratio"].as_f64().unwrap_or(f64::NAN);
+        let verdict = match (high < 1.0, low > 1.0) {
+            (true, _) => "better",
+            (_, true) => "WORSE",
+            _ => "not separated",
+        };
+        println!("  {} / {rule}: {value:.4} [{low:.4}, {high:.4}] {verdict}", origin.objective);
+    }
 }
 
 fn run(folder: &Path) -> Result<Run> {

@@ -63,8 +63,8 @@ impl Leaf {
         let width = self.get("query.job.w").size()[1];
         // Query and hidden layer side by side (D + P): one product and one gather for both.
         let mut shared = context.matmul(&side("query.context.w", "pair.context.w"));
-        shared = shared
-            + Tensor::cat(&[&Tensor::zeros([width], (Kind::Float, tch::Device::Cpu)), self.get("pair.b")], 0);
+        shared +=
+            Tensor::cat(&[&Tensor::zeros([width], (Kind::Float, tch::Device::Cpu)), self.get("pair.b")], 0);
         let of_job = jobs.matmul(&side("query.job.w", "pair.job.w")) + rows(&shared, &batch.job_state);
         let of_node = nodes.matmul(&side("key.node.w", "pair.node.w"));
         let (of_job, of_node) = (rows(&of_job, &batch.pair_job), rows(&of_node, &batch.pair_node));

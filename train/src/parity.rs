@@ -11,6 +11,9 @@ use crate::net::Leaf;
 use crate::ppo::{Learner, numbers};
 use crate::rollout::State;
 
+/// Decisions that go into a card as golden cases.
+const GOLDEN: usize = 16;
+
 /// Logits that differ by less count as equal.
 pub const TOLERANCE: f32 = 1e-5;
 
@@ -53,7 +56,7 @@ fn logits(learner: &Learner, net: &PolicyNet, states: &[&State]) -> Vec<Vec<f32>
     numbers(&logits).chunks(width).map(<[f32]>::to_vec).collect()
 }
 
-/// Freezes a trained policy into `path`, with `states` as golden cases.
+/// Freezes a trained policy into `path`, with some of `states`, evenly spread, as golden cases.
 ///
 /// Errors: the two forward passes differ, or the file cannot be made.
 pub fn export(
@@ -71,7 +74,8 @@ pub fn export(
         parity.differing,
         states.len()
     );
-    let cases: Vec<_> = states.iter().map(|state| (state.obs.clone(), state.prior)).collect();
+    let spread = states.iter().step_by((states.len() / GOLDEN).max(1)).take(GOLDEN);
+    let cases: Vec<_> = spread.map(|state| (state.obs.clone(), state.prior)).collect();
     let frozen = Frozen::new(origin, net, &cases)?;
     frozen::write(path, &frozen)?;
     let back = frozen::read(&std::fs::read(path).context("cannot read the export back")?)?;

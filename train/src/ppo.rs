@@ -1,9 +1,10 @@
 //! Proximal policy optimisation (Schulman et al. 2017) of one iteration's decisions.
 //!
-//! A minibatch is two fixed shards. Each computes its gradient on its own copy of the weights and on one thread;
-//! the sum is taken in order, so the result does not depend on how many threads there are.
+//! A minibatch is cut into shards of fixed size. Each computes its gradient on its own copy of the weights and on
+//! one thread; the sum is taken in order, so the result does not depend on how many threads there are.
 
 use rand::seq::SliceRandom;
+use rayon::prelude::*;
 use tch::{Kind, Tensor};
 use yardmaster_agent::net::Layout;
 
@@ -14,8 +15,8 @@ use crate::net::Leaf;
 use crate::rollout::{Sample, State};
 use crate::seed::{Purpose, stream};
 
-/// Decisions whose values are computed together.
-const VALUE_CHUNK: usize = 512;
+/// Decisions of a shard: enough to outweigh the cost of a call, few enough that its tensors stay in the cache.
+const SHARD: usize = 128;
 
 /// A network's weights and what they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,10 +113,17 @@ struct Share {
     sums: [f64; 6],
 }
 
+impl Share {
+    fn add(&mut self, other: &Self) {
+        self.policy.iter_mut().zip(&other.policy).for_each(|(sum, more)| *sum += more);
+        self.critic.iter_mut().zip(&other.critic).for_each(|(sum, more)| *sum += more);
+        self.sums.iter_mut().zip(other.sums).for_each(|(sum, more)| *sum += more);
+    }
+}
+
 impl Learner {
     /// Values of decisions, in units of the return: (states)
     pub fn values(&self, states: &[&State]) -> Vec<f32> {
-        use rayon::prelude::*;
         let one = |value: &[f32]| value.first().copied();
         let shift = one(array(self.critic.part(), "norm.return.shift")).unwrap_or(0.0);
         let scale = one(array(self.critic.part(), "norm.return.scale")).unwrap_or(1.0);
@@ -126,7 +134,7 @@ impl Learner {
             let batch = Batch::new(states, self.policy.part(), self.critic.part());
             numbers(&Leaf::new(layout, flat, false).values(&batch))
         };
-        let normalised: Vec<Vec<f32>> = states.par_chunks(VALUE_CHUNK).map(chunk).collect();
+        let normalised: Vec<Vec<f32>> = states.par_chunks(SHARD).map(chunk).collect();
         normalised.concat().iter().map(|value| value / scale + shift).collect()
     }
 
@@ -148,9 +156,8 @@ impl Learner {
                 count += 1.0;
                 divergence += means[3] / batches as f64;
             }
-            if pass.config.target_kl.is_some_and(|most| divergence > f64::from(most))
-                && pass.loss == Loss::Ppo
-            {
+            let most = f64::from(pass.config.target_kl);
+            if most > 0.0 && divergence > most && pass.loss == Loss::Ppo {
                 break;
             }
         }
@@ -163,29 +170,25 @@ impl Learner {
     /// One step of both optimisers; gives the losses and the policy's gradient norm.
     fn minibatch(&mut self, mut lessons: Vec<Lesson<'_>>, pass: &Pass<'_>) -> [f64; 7] {
         normalise_advantages(&mut lessons);
-        let (left, right) = lessons.split_at(lessons.len().div_ceil(2));
         let total = lessons.len() as f64;
         let this = &*self;
-        let (mut share, other) =
-            rayon::join(|| this.share(left, total, pass), || this.share(right, total, pass));
-        share.policy.iter_mut().zip(&other.policy).for_each(|(sum, more)| *sum += more);
-        share.critic.iter_mut().zip(&other.critic).for_each(|(sum, more)| *sum += more);
+        let mut shares: Vec<Share> =
+            lessons.par_chunks(SHARD).map(|part| this.share(part, total, pass)).collect();
+        let mut share = shares.remove(0);
+        for other in &shares {
+            share.add(other);
+        }
         let config = pass.config;
         let norm =
             self.policy.adam.step(&share.policy, config.learning_rate * pass.rate, config.max_grad_norm);
         self.critic.adam.step(&share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
-        let sums: [f64; 6] = std::array::from_fn(|i| share.sums[i] + other.sums[i]);
-        let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = sums;
+        let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = share.sums;
         [policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)]
     }
 
     /// Gradients of a shard's part of the losses, which are means over `total` lessons.
     fn share(&self, lessons: &[Lesson<'_>], total: f64, pass: &Pass<'_>) -> Share {
         tch::set_num_threads(1);
-        if lessons.is_empty() {
-            let zeros = |network: &Network| vec![0.0; network.layout.trained()];
-            return Share { policy: zeros(&self.policy), critic: zeros(&self.critic), sums: [0.0; 6] };
-        }
         let states: Vec<&State> = lessons.iter().map(|lesson| &lesson.sample.state).collect();
         let batch = Batch::new(&states, self.policy.part(), self.critic.part());
         let policy = Leaf::new(&self.policy.layout, &self.policy.adam.params, true);

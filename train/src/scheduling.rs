@@ -26,6 +26,8 @@ use crate::trainer::{Validate, Validation};
 const VALIDATION: u64 = 64;
 /// Decisions that an export is checked with.
 const STATES: usize = 256;
+/// Test episodes whose digests go into a card.
+const DIGESTS: usize = 4;
 /// Base of the validation seeds; a setting that must not change, or scores of old runs mean something else.
 const VALIDATION_BASE: u64 = 0;
 
@@ -101,7 +103,7 @@ impl Scheduling {
         let prior = registry::build(&scenario.spec().prior)?;
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
-        let future = vec![0.0; FUTURE];
+        let future = Vec::with_capacity(FUTURE);
         Ok(Self { scenario, env, prior, prior_action: None, future, objective: 1.0, completion_s: 1.0 })
     }
 
@@ -110,6 +112,7 @@ impl Scheduling {
         if let Some(view) = self.env.view() {
             self.prior_action = prior_action(&mut *self.prior, &view, self.env.candidates());
         }
+        self.future.clear();
         self.env.future(&mut self.future);
     }
 }
@@ -246,21 +249,33 @@ fn states(scenario: &Arc<Scenario>, max_decisions: usize) -> Result<Vec<State>> 
     Ok(states)
 }
 
-/// The rows of a comparison that go into a card: the policy against each rule.
-pub fn benchmark(row: &Row, episodes: u64, seed: u64) -> serde_json::Value {
-    json!({ "episodes": episodes, "seed": seed, "mean": row.mean, "ci95": row.ci95, "ratio_to": row.ratio_to })
-}
-
-/// A frozen candidate against the rules on test seeds.
-pub fn test(name: &str, net: &PolicyNet, episodes: u64, base: u64) -> Result<serde_json::Value> {
+/// What a card says of a policy's worth: its mean and ratios to the rules on test seeds, and the digests of the
+/// first episodes, by which any program can prove that it makes the same choices.
+pub fn benchmark(name: &str, net: &PolicyNet, episodes: u64, base: u64) -> Result<serde_json::Value> {
     let scenario = scenario(name)?;
-    let mut contestants =
-        vec![Contestant::learned("learned", Arc::new(net.clone()), &scenario.spec().prior)?];
+    let prior = scenario.spec().prior.clone();
+    let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), &prior)?];
     for rule in registry::STANDARD {
         contestants.push(Contestant::rule(rule)?);
     }
     let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(base, number)).collect();
     let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };
     let rows = evaluate(&contestants, &seeds, world, || ())?;
-    Ok(rows.first().map_or(serde_json::Value::Null, |row| benchmark(row, episodes, base)))
+    let row = rows.first().context("there is one row a contestant")?;
+    let digests: Vec<String> = seeds
+        .iter()
+        .take(DIGESTS)
+        .map(|&seed| {
+            let sim = play(&world(seed)?, &mut *(contestants[0].build)(), seed)?;
+            Ok(format!("{:016x}", sim.digest()))
+        })
+        .collect::<Result<_>>()?;
+    Ok(json!({
+        "episodes": episodes,
+        "seed": base,
+        "mean": row.mean,
+        "ci95": row.ci95,
+        "ratio_to": row.ratio_to,
+        "digests": digests,
+    }))
 }

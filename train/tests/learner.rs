@@ -113,7 +113,7 @@ fn config() -> Config {
         learning_rate: 5e-3,
         critic_learning_rate: 5e-3,
         minibatch: 128,
-        target_kl: Some(0.05),
+        target_kl: 0.05,
         prior_start: 0.0,
         prior_end: 0.0,
         ..Config::default()
@@ -121,12 +121,12 @@ fn config() -> Config {
 }
 
 fn trainer(task: Task, config: &Config) -> Trainer<Toy> {
-    Trainer::new(config.clone(), Toy::many(task, config.envs), DIMS, 1).unwrap()
+    Trainer::new(config.clone(), Toy::many(task, config.envs), DIMS, 1).expect("the settings are right")
 }
 
 /// Share of wrong decisions of the best actions, on seeds of its own.
 fn errors(task: Task, trainer: &Trainer<Toy>) -> f64 {
-    let net = trainer.policy().unwrap();
+    let net = trainer.policy().expect("finite weights");
     let play = |seed: u64| {
         let mut toy = Toy::new(task);
         toy.reset(1_000_000 + seed);

@@ -57,7 +57,7 @@ impl Environment for Synthetic {
 #[ignore = "a measurement"]
 fn decisions_a_second() {
     for threads in [1, 2] {
-        let config = Config { threads, target_kl: None, ..Config::default() };
+        let config = Config { threads, target_kl: 0.0, ..Config::default() };
         let envs = (0..config.envs).map(Synthetic::new).collect();
         let mut trainer = Trainer::new(config.clone(), envs, DIMS, 8).unwrap();
         for _ in 0..3 {

@@ -62,6 +62,17 @@ pub enum WorldError {
     /// No devices at all.
     #[error("the cluster has no devices")]
     NoDevices,
+    /// A policy that waits would be asked again at the same moment, for ever.
+    #[error("the longest hold is 0: leave it out or make it longer")]
+    NoHold,
+    /// A job that no placement or no cost could be given for.
+    #[error("job {label} has {what}: a gang is at least 1 device, a weight a number above 0")]
+    BadJob {
+        /// Its number in the trace.
+        label: u64,
+        /// What is wrong with it.
+        what: String,
+    },
 }
 
 impl World {
@@ -77,6 +88,10 @@ impl World {
         if cluster.devices() == 0 {
             return Err(WorldError::NoDevices);
         }
+        if hold == Some(Span::ZERO) {
+            return Err(WorldError::NoHold);
+        }
+        workload.jobs.iter().try_for_each(check_job)?;
         let timing = Timing::new(catalog, &cluster, &workload.jobs);
         if discipline != Discipline::Free {
             if cluster.kinds().len() != 1 {
@@ -102,6 +117,17 @@ impl World {
             }
         }
     }
+}
+
+fn check_job(job: &Job) -> Result<(), WorldError> {
+    let bad = |what| Err(WorldError::BadJob { label: job.label, what });
+    if job.gang == 0 {
+        return bad("a gang of 0".to_owned());
+    }
+    if !(job.weight > 0.0 && job.weight.is_finite()) {
+        return bad(format!("the weight {}", job.weight));
+    }
+    Ok(())
 }
 
 /// Where a job stands; each is in exactly one state.
