@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -58,7 +59,7 @@ pub(crate) struct Simulate {
     pub(crate) first: usize,
     /// Take this many jobs
     #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// How decisions are carried out [default: the scenario's, or free]
     #[arg(long, value_enum)]
     pub(crate) queue: Option<Queue>,
@@ -106,8 +107,8 @@ pub(crate) struct Bench {
     /// Frozen policies to compare with them
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
-    /// Test episodes
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Test episodes, at least 2: one allows no interval
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..))]
     pub(crate) episodes: u64,
     /// Which test episodes; any number gives others, never those of training or validation
     #[arg(long, default_value_t = 1)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use yardmaster_agent::frozen::{self, Frozen};
+use yardmaster_agent::registry;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
 use yardmaster_env::job::Workload;
@@ -26,7 +27,10 @@ pub(crate) fn scenario(name: &str) -> Result<Scenario> {
         return Ok(spec::builtin(name)?);
     }
     let text = text(Path::new(name))?;
-    Ok(Scenario::parse(&text, name)?)
+    let scenario = Scenario::parse(&text, name)?;
+    // The world does not know the rules, so that this key is checked here.
+    registry::build(&scenario.spec().prior).with_context(|| format!("{name}: key `prior`"))?;
+    Ok(scenario)
 }
 
 /// The kinds of trace by the ending of their names.
@@ -86,8 +90,8 @@ pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
 pub(crate) fn policy(path: &Path) -> Result<Frozen> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let frozen = frozen::read(&bytes).with_context(|| format!("{shown} is refused"))?;
-    frozen.verify_golden().with_context(|| format!("{shown} is refused"))?;
+    let frozen = frozen::read(&bytes).with_context(|| format!("{shown} is not a usable frozen policy"))?;
+    frozen.verify_golden().with_context(|| format!("{shown} is not a usable frozen policy"))?;
     Ok(frozen)
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
@@ -36,6 +36,14 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         text + &machines(&trace.cluster) + &workload(&trace.workload)
     } else {
         let name = path.to_str().context("the name is not UTF-8")?;
+        ensure!(
+            name.ends_with(".toml") || !path.is_file(),
+            "{name}: the ending tells what a file holds: .swf, .csv, .jsonl, .toml or .safetensors"
+        );
+        ensure!(
+            name.ends_with(".toml") || !name.contains(['.', '/']),
+            "cannot read {name}: there is no such file"
+        );
         scenario(&input::scenario(name)?)?
     };
     Output::Stdout.write(&text)

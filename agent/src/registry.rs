@@ -89,6 +89,7 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     for part in name.split('+') {
         parts.take(name, part.trim())?;
     }
+    parts.check_whole(name)?;
     let batching = parts.batching.map_or(Batching::Largest, |(_, rule)| rule);
     Ok(match parts.whole.as_deref() {
         Some("random") => Box::new(Random::default()),
@@ -139,6 +140,26 @@ impl Parts {
             };
         }
         Err(RegistryError::Unknown { name: policy.to_owned(), near: near(rule) })
+    }
+
+    /// A whole rule has an order and a placement of its own, and `random` its batching too.
+    fn check_whole(&self, policy: &str) -> Result<(), RegistryError> {
+        let Some(whole) = &self.whole else { return Ok(()) };
+        let batching = self.batching.as_ref().filter(|_| whole == "random");
+        let others = [
+            ("order", self.order.as_ref().map(|(rule, _)| rule)),
+            ("placement", self.placing.as_ref().map(|(rule, _)| rule)),
+            ("batching", batching.map(|(rule, _)| rule)),
+        ];
+        match others.into_iter().find_map(|(part, rule)| Some((part, rule?))) {
+            None => Ok(()),
+            Some((part, rule)) => Err(RegistryError::Twice {
+                policy: policy.into(),
+                part,
+                first: whole.clone(),
+                second: rule.clone(),
+            }),
+        }
     }
 }
 
@@ -237,6 +258,9 @@ mod tests {
     fn mistakes_are_named() {
         assert!(error("sfj").starts_with("unknown policy \"sfj\", did you mean sjf or "));
         assert!(error("sjf+fcfs").contains("two order rules: sjf and fcfs"));
+        assert!(error("fcfs+mct").contains("two order rules: mct and fcfs"));
+        assert!(error("random+one").contains("two batching rules: random and one"));
+        assert!(build("mct+one").is_ok());
         assert!(error("timeout(s=2)").contains("valid is ms"));
         assert!(error("timeout(ms=-2)").contains("positive"));
         assert!(error("sjf(ms=2)").contains("takes none"));

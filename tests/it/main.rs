@@ -1,4 +1,10 @@
 //! Integration tests: published references, golden files, and the command driven as a process.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+mod bad_input;
 mod batch_queue;
+mod command;
+mod golden;
+mod layers;
 mod support;

@@ -76,7 +76,7 @@ impl Policy for EarliestCompletion {
                 }
                 Serve::Now(_) => {}
                 Serve::Hold(due) => {
-                    until = Some(until.map_or(due, |until: yardmaster_env::units::Time| until.min(due)))
+                    until = Some(until.map_or(due, |until: yardmaster_env::units::Time| until.min(due)));
                 }
             }
         }

@@ -3,6 +3,7 @@
 //! Sources: SJF, Smallest and SAF are folklore; F1 is Carastan-Santos and de Camargo (SC'17); WFP3 and UNICEP are
 //! Tang et al. (2009) as compared in RLScheduler (Zhang et al., SC'20).
 
+use yardmaster_env::units::Time;
 use yardmaster_env::view::View;
 
 use super::Work;
@@ -73,7 +74,7 @@ impl Order {
             Order::Ljf => (-requested(), submit),
             Order::Smallest => (procs, submit),
             Order::Saf => (requested() * procs, submit),
-            Order::Edf => (job.deadline.map_or(f64::INFINITY, |deadline| deadline.as_secs_f64()), submit),
+            Order::Edf => (job.deadline.map_or(f64::INFINITY, Time::as_secs_f64), submit),
             Order::F1 => {
                 (libm::log10(or_tenth(requested())) * procs + 870.0 * libm::log10(or_tenth(submit)), 0.0)
             }
