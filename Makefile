@@ -13,7 +13,7 @@ EPISODES ?= 100
 RUN := runs/demo
 
 # Settings of every policy in checkpoints/: <scenario>:<steps>:<seed>. Nothing else says how they were made.
-CHECKPOINTS := pool12:4000000:1
+CHECKPOINTS := pool12:3000000:1 sweeps:2000000:1 serving-burst:2000000:1
 
 YARDMASTER := target/release/yardmaster
 TRAIN := target/release/yardmaster-train

@@ -107,8 +107,8 @@ pub(crate) struct Bench {
     /// Frozen policies to compare with them
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
-    /// Test episodes, at least 2: one allows no interval
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..))]
+    /// Test episodes; a single one allows no interval
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) episodes: u64,
     /// Which test episodes; any number gives others, never those of training or validation
     #[arg(long, default_value_t = 1)]

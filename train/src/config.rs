@@ -68,7 +68,7 @@ impl Default for Config {
             envs: 64,
             rollouts_per_trace: 4,
             threads: 2,
-            max_decisions: 2_000,
+            max_decisions: 600,
             gamma: 1.0,
             tau: None,
             gae_lambda: 0.98,
