@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry::{self, STANDARD};
+use yardmaster_agent::registry;
 use yardmaster_env::spec::{BUILTIN, Scenario, Split};
 
 use crate::args::Bench;
@@ -109,12 +109,11 @@ fn learned_name(path: &Path) -> String {
     if registry::build(&stem).is_ok() { path.display().to_string() } else { stem }
 }
 
-/// The policies asked for; `all` leaves out batching variants where nothing is batched.
+/// The policies asked for.
 fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
     if list != "all" {
         return Ok(list.split(',').map(|name| name.trim().to_owned()).collect());
     }
-    let batches = scenario.world(Split::Test.seed(0, 0))?.timing.models().len() > 0;
-    let keep = |name: &&&str| batches || !name.contains('+');
-    Ok(STANDARD.iter().filter(keep).map(|name| (*name).to_owned()).collect())
+    let world = scenario.world(Split::Test.seed(0, 0))?;
+    Ok(registry::standard(&world).into_iter().map(str::to_owned).collect())
 }

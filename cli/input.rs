@@ -13,8 +13,8 @@ use yardmaster_env::trace::{ReadReport, swf, table};
 
 /// A recorded workload with the cluster to run it on.
 pub(crate) struct Trace {
-    /// The machines.
-    pub(crate) cluster: Cluster,
+    /// The machines, if the trace or the caller names them.
+    pub(crate) cluster: Option<Cluster>,
     /// What arrived.
     pub(crate) workload: Workload,
     /// What the reader did.
@@ -80,10 +80,7 @@ pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
             (None, workload, report)
         }
     };
-    let Some(cluster) = given.or(own) else {
-        bail!("{name} does not say which machines there are: add --cluster with a scenario that has them");
-    };
-    Ok(Trace { cluster, workload, report })
+    Ok(Trace { cluster: given.or(own), workload, report })
 }
 
 /// A frozen policy, checked.

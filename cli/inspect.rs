@@ -22,9 +22,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
         policy(path, &input::policy(path)?)
     } else if Format::of(path).is_some() {
-        let cluster =
-            args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
-        let trace = input::trace(path, cluster)?;
+        let trace = input::trace(path, args.cluster.as_deref())?;
         let report = &trace.report;
         let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
         for (reason, count) in &report.dropped {
@@ -33,7 +31,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         for note in &report.notes {
             let _ = writeln!(text, "  note: {note}");
         }
-        text + &machines(&trace.cluster) + &workload(&trace.workload)
+        text + &trace.cluster.as_ref().map(machines).unwrap_or_default() + &workload(&trace.workload)
     } else {
         let name = path.to_str().context("the name is not UTF-8")?;
         ensure!(

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::{Policy, play};
@@ -101,7 +101,7 @@ fn policy(args: &Simulate) -> Result<Box<dyn Policy>> {
             ))
         }
         (Some(name), None) => Ok(registry::build(name)?),
-        (None, None) => anyhow::bail!("give --policy or --checkpoint"),
+        (None, None) => bail!("give --policy or --checkpoint"),
     }
 }
 
@@ -120,17 +120,22 @@ fn world(args: &Simulate) -> Result<(World, String)> {
             for (reason, count) in &trace.report.dropped {
                 eprintln!("{}: dropped {count} of {} rows: {reason}", path.display(), trace.report.rows);
             }
+            let Some(cluster) = trace.cluster else {
+                let name = path.display();
+                bail!(
+                    "{name} does not say which machines there are: add --cluster with a scenario that has them"
+                );
+            };
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
-            let world =
-                World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+            let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?;
             (world, path.display().to_string())
         }
-        (None, None) => anyhow::bail!("give --scenario or --trace"),
+        (None, None) => bail!("give --scenario or --trace"),
     };
     if args.first > 0 || args.jobs.is_some() || queue.is_some() {
         let workload = world.workload.slice(args.first, count);
         if workload.is_empty() {
-            anyhow::bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
+            bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
         let World { cluster, discipline, objective, hold, .. } = world;
         world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;

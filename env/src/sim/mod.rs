@@ -66,7 +66,7 @@ pub enum WorldError {
     #[error("the longest hold is 0: leave it out or make it longer")]
     NoHold,
     /// A job that no placement or no cost could be given for.
-    #[error("job {label} has {what}: a gang is at least 1 device, a weight a number above 0")]
+    #[error("job {label} has {what}: a gang is at least 1 device, a weight a number from 0")]
     BadJob {
         /// Its number in the trace.
         label: u64,
@@ -124,7 +124,7 @@ fn check_job(job: &Job) -> Result<(), WorldError> {
     if job.gang == 0 {
         return bad("a gang of 0".to_owned());
     }
-    if !(job.weight > 0.0 && job.weight.is_finite()) {
+    if !(job.weight >= 0.0 && job.weight.is_finite()) {
         return bad(format!("the weight {}", job.weight));
     }
     Ok(())
