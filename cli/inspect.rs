@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
-use yardmaster_env::job::{Task, Workload};
+use yardmaster_env::job::{StepSpeeds, Task, Workload};
 use yardmaster_env::metrics::percentile;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -22,8 +22,10 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
         policy(path, &input::policy(path)?)
     } else if Format::of(path).is_some() {
-        let cluster =
-            args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
+        let cluster = args
+            .cluster
+            .as_deref()
+            .or(Some("gpu36").filter(|_| !Format::of(path).is_some_and(Format::has_cluster)));
         let trace = input::trace(path, cluster)?;
         let report = &trace.report;
         let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
@@ -88,6 +90,10 @@ fn workload(workload: &Workload) -> String {
             Task::Rigid { .. } => continue,
             Task::Training { model, batch, .. } => {
                 format!("trains {} (batch {batch})", catalog.training_model(model).name)
+            }
+            Task::Steps { speeds, .. } => {
+                let StepSpeeds { name, gang, .. } = &workload.speeds[speeds as usize];
+                format!("runs {name} on {gang}")
             }
             Task::Request { model } => format!("asks {}", catalog.inference_model(model).name),
         };
