@@ -5,16 +5,19 @@ use yardmaster_env::units::Span;
 use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::completion::EarliestCompletion;
 use crate::heuristics::composite::Composite;
+use crate::heuristics::fifo::Fifo;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::heuristics::random::Random;
 use crate::policy::Policy;
 
 /// Rules that choose work and devices together, with what they do.
-const WHOLE: [(&str, &str); 3] = [
+const WHOLE: [(&str, &str); 5] = [
     ("random", "any legal start, with equal probability"),
     ("eft", "the start that ends first, on free devices"),
     ("mct", "the start that ends first; work may wait for a busy faster device"),
+    ("fifo", "first in, first out, blind to speed; time slices: whole devices until done"),
+    ("fifo-perf", "the same, each on the fastest kind with room (Gavel's fifo_perf)"),
 ];
 
 /// A policy name that cannot be built.
@@ -93,6 +96,8 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     Ok(match parts.whole.as_deref() {
         Some("random") => Box::new(Random::default()),
         Some("eft") => Box::new(EarliestCompletion::eft(name, batching)),
+        Some("fifo") => Box::new(Fifo::blind(name)),
+        Some("fifo-perf") => Box::new(Fifo::perf(name)),
         Some(_) => Box::new(EarliestCompletion::mct(name, batching)),
         None => {
             let order = parts.order.map_or(Order::Fcfs, |(_, rule)| rule);
