@@ -113,7 +113,8 @@ fn world(args: &Simulate) -> Result<(World, String)> {
             let trace = input::trace(path, args.cluster.as_deref())?;
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
             let world =
-                World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+                World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?
+                    .with_rounds(trace.rounds)?;
             (world, path.display().to_string())
         }
         (None, None) => anyhow::bail!("give --scenario or --trace"),
@@ -123,8 +124,9 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if workload.is_empty() {
             anyhow::bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, .. } = world;
-        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
+        let World { cluster, discipline, objective, hold, rounds, .. } = world;
+        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?
+            .with_rounds(rounds)?;
     }
     Ok((world, source))
 }
