@@ -150,7 +150,8 @@ pub enum Decision {
     Allocate {
         /// At least one above 0.
         portions: Vec<Portion>,
-        /// Whether devices that are left over go to jobs without a share.
+        /// Whether devices that are left over go to jobs without a share there, if they were waiting or running when
+        /// the allocation was made.
         fill: bool,
     },
     /// Start nothing more until the next event, or until a moment if that is earlier; under `rounds`, until the

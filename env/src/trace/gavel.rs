@@ -273,7 +273,7 @@ impl Reader<'_> {
             if count > 0 {
                 self.report
                     .notes
-                    .push(format!("{count} jobs do not run on {name}, their throughput there is 0"));
+                    .push(format!("throughput 0 on {name}, where they do not run: {count} jobs"));
             }
         }
         self.report.notes.push(format!("{} job types with speeds from {}", self.speeds.len(), self.file));

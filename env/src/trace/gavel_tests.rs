@@ -44,7 +44,7 @@ fn cluster_jobs_and_speeds_are_read() {
     let report = trace.report;
     assert_eq!((report.rows, report.kept, report.dropped), (3, 2, vec![("no steps".to_owned(), 1)]));
     assert_eq!(report.notes.len(), 3);
-    assert!(report.notes[1].contains("1 jobs do not run on k80"), "{:?}", report.notes);
+    assert!(report.notes[1].contains("on k80, where they do not run: 1 jobs"), "{:?}", report.notes);
 }
 
 #[test]
