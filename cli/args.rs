@@ -39,7 +39,7 @@ pub(crate) struct Simulate {
     /// Scenario: a built-in name or a TOML file
     #[arg(long, value_name = "NAME|FILE.toml", required_unless_present = "trace", conflicts_with = "trace")]
     pub(crate) scenario: Option<String>,
-    /// Trace: .swf, .csv or .jsonl
+    /// Trace: .swf, .csv, .jsonl or .json (a Gavel input)
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Cluster for a .csv or .jsonl trace: that of this scenario
@@ -83,6 +83,8 @@ pub(crate) enum Queue {
     Commit,
     /// As commit; jobs that should end before it can start may overtake
     CommitBackfill,
+    /// Time slices: what starts waits again after one quantum
+    Rounds,
 }
 
 impl From<Queue> for Discipline {
@@ -91,6 +93,7 @@ impl From<Queue> for Discipline {
             Queue::Free => Discipline::Free,
             Queue::Commit => Discipline::Commit,
             Queue::CommitBackfill => Discipline::CommitBackfill,
+            Queue::Rounds => Discipline::Rounds,
         }
     }
 }
@@ -124,7 +127,7 @@ pub(crate) struct Bench {
 /// Describe a trace, a scenario or a frozen policy
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
-    /// A trace (.swf, .csv, .jsonl), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
+    /// A trace (.swf, .csv, .jsonl, .json), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
     #[arg(value_name = "FILE")]
     pub(crate) what: PathBuf,
     /// Cluster for a .csv or .jsonl trace: that of this scenario

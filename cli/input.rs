@@ -8,7 +8,9 @@ use yardmaster_agent::registry;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
 use yardmaster_env::job::Workload;
+use yardmaster_env::sim::RoundRules;
 use yardmaster_env::spec::{self, Scenario};
+use yardmaster_env::trace::gavel::{GavelInput, GavelTrace};
 use yardmaster_env::trace::{ReadReport, swf, table};
 
 /// A recorded workload with the cluster to run it on.
@@ -17,6 +19,8 @@ pub(crate) struct Trace {
     pub(crate) cluster: Option<Cluster>,
     /// What arrived.
     pub(crate) workload: Workload,
+    /// How long rounds last and allocations stand.
+    pub(crate) rounds: RoundRules,
     /// What the reader did.
     pub(crate) report: ReadReport,
 }
@@ -42,6 +46,8 @@ pub(crate) enum Format {
     Csv,
     /// The same, a JSON object a line.
     Jsonl,
+    /// An input of Gavel's simulator.
+    Gavel,
 }
 
 impl Format {
@@ -51,6 +57,7 @@ impl Format {
             "swf" => Some(Format::Swf),
             "csv" => Some(Format::Csv),
             "jsonl" | "ndjson" => Some(Format::Jsonl),
+            "json" => Some(Format::Gavel),
             _ => None,
         }
     }
@@ -60,16 +67,22 @@ impl Format {
 pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
     let name = path.display().to_string();
     let Some(format) = Format::of(path) else {
-        bail!("{name}: the ending tells the format of a trace: .swf, .csv or .jsonl");
+        bail!("{name}: the ending tells the format of a trace: .swf, .csv, .jsonl or .json");
     };
     let text = text(path)?;
     let catalog = Catalog::builtin();
     let given = cluster.map(scenario).transpose()?.map(|scenario| scenario.cluster().clone());
+    let mut rounds = RoundRules::default();
     let (own, workload, report) = match format {
         Format::Swf => {
             let trace = swf::parse(&text, &name)?;
             let processor = catalog.kind("processor").context("the catalogue has no device `processor`")?;
             (Some(trace.cluster(processor)), trace.workload, trace.report)
+        }
+        Format::Gavel => {
+            let trace = gavel(path, &text, catalog)?;
+            rounds = trace.rounds;
+            (Some(trace.cluster), trace.workload, trace.report)
         }
         Format::Csv => {
             let (workload, report) = table::parse_csv(&text, &name, catalog)?;
@@ -80,7 +93,17 @@ pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
             (None, workload, report)
         }
     };
-    Ok(Trace { cluster: given.or(own), workload, report })
+    Ok(Trace { cluster: given.or(own), workload, rounds, report })
+}
+
+/// A Gavel input with the throughputs it names, which lie beside it.
+fn gavel(path: &Path, content: &str, catalog: &Catalog) -> Result<GavelTrace> {
+    let name = path.display().to_string();
+    let input = GavelInput::parse(content, &name)?;
+    let beside = path.with_file_name(input.throughputs_file());
+    let speeds = text(&beside)
+        .with_context(|| format!("{name} names its speeds in `throughputs_file`: put that file beside it"))?;
+    Ok(input.with_throughputs(&speeds, &beside.display().to_string(), catalog)?)
 }
 
 /// A frozen policy, checked.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
-use yardmaster_env::job::{Task, Workload};
+use yardmaster_env::job::{StepSpeeds, Task, Workload};
 use yardmaster_env::metrics::percentile;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -94,6 +94,10 @@ fn workload(workload: &Workload) -> String {
             Task::Rigid { .. } => continue,
             Task::Training { model, batch, .. } => {
                 format!("trains {} (batch {batch})", catalog.training_model(model).name)
+            }
+            Task::Steps { speeds, .. } => {
+                let StepSpeeds { name, gang, .. } = &workload.speeds[speeds as usize];
+                format!("runs {name} on {gang}")
             }
             Task::Request { model } => format!("asks {}", catalog.inference_model(model).name),
         };

@@ -127,7 +127,8 @@ fn world(args: &Simulate) -> Result<(World, String)> {
                 );
             };
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
-            let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?;
+            let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?
+                .with_rounds(trace.rounds)?;
             (world, path.display().to_string())
         }
         (None, None) => bail!("give --scenario or --trace"),
@@ -137,8 +138,9 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if workload.is_empty() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, .. } = world;
-        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
+        let World { cluster, discipline, objective, hold, rounds, .. } = world;
+        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?
+            .with_rounds(rounds)?;
     }
     Ok((world, source))
 }

@@ -7,16 +7,19 @@ use yardmaster_env::view::Discipline;
 use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::completion::EarliestCompletion;
 use crate::heuristics::composite::Composite;
+use crate::heuristics::fifo::Fifo;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::heuristics::random::Random;
 use crate::policy::Policy;
 
 /// Rules that choose work and devices together, with what they do.
-const WHOLE: [(&str, &str); 3] = [
+const WHOLE: [(&str, &str); 5] = [
     ("random", "any legal start, with equal probability"),
     ("eft", "the start that ends first, on free devices"),
     ("mct", "the start that ends first; work may wait for a busy faster device"),
+    ("fifo", "first in, first out, blind to speed; time slices: whole devices until done"),
+    ("fifo-perf", "the same, each on the fastest kind with room (Gavel's fifo_perf)"),
 ];
 
 /// A policy name that cannot be built.
@@ -84,11 +87,14 @@ pub fn entries() -> Vec<Entry> {
 
 /// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
 pub fn standard(world: &World) -> Vec<&'static str> {
-    if world.discipline != Discipline::Free {
+    if world.discipline.commits() {
         // A batch queue asks for an order and nothing else.
         return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
+    if world.discipline == Discipline::Rounds {
+        names.extend(["rr", "fifo-perf"]);
+    }
     if world.timing.models().len() > 0 {
         names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
     }
@@ -106,6 +112,8 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     Ok(match parts.whole.as_deref() {
         Some("random") => Box::new(Random::default()),
         Some("eft") => Box::new(EarliestCompletion::eft(name, batching)),
+        Some("fifo") => Box::new(Fifo::blind(name)),
+        Some("fifo-perf") => Box::new(Fifo::perf(name)),
         Some(_) => Box::new(EarliestCompletion::mct(name, batching)),
         None => {
             let order = parts.order.map_or(Order::Fcfs, |(_, rule)| rule);

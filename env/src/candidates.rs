@@ -6,7 +6,7 @@
 use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
-use crate::view::{Decision, Discipline, View};
+use crate::view::{Decision, View};
 
 /// Work groups that are offered at most.
 pub const MAX_WORKS: usize = 32;
@@ -99,7 +99,7 @@ impl Candidates {
             return (action == self.list.len() && self.wait).then_some(Decision::Wait { until: None });
         };
         let job = self.works[candidate.work].job;
-        if view.discipline != Discipline::Free {
+        if view.discipline.commits() {
             return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
         let nodes = view.place(self.nodes[candidate.node].slot, view.job(job).gang)?;
@@ -111,6 +111,7 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
+            Decision::Allocate { .. } => return None,
             Decision::Reserve { order } => (*order.first()?, 0, 1),
             Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
         };
@@ -214,7 +215,7 @@ impl Candidates {
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
         let group = &self.works[work];
         let slot = self.nodes[node].slot;
-        let commits = view.discipline != Discipline::Free;
+        let commits = view.discipline.commits();
         let Some(most) = group.most(view, slot) else { return };
         if !commits && self.nodes[node].free < view.job(group.job).gang {
             return;
@@ -268,6 +269,7 @@ fn likeness(job: &Job) -> u64 {
     let task = match job.task {
         Task::Rigid { requested } => [0, requested.0, 0, 0],
         Task::Training { model, batch, samples } => [1, u64::from(model.0), u64::from(batch), samples],
+        Task::Steps { speeds, steps } => [3, u64::from(speeds), steps, 0],
         Task::Request { model } => [2, u64::from(model.0), 0, 0],
     };
     let gang = u64::from(job.gang) << 32 | u64::from(job.procs);

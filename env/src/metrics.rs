@@ -103,7 +103,7 @@ impl Metrics {
             .iter()
             .map(|(job, record)| {
                 let shared = if job.request_model().is_some() { f64::from(record.batch) } else { 1.0 };
-                (record.finish - record.start).as_secs_f64() * f64::from(job.procs) / shared
+                record.run_time().as_secs_f64() * f64::from(job.procs) / shared
             })
             .sum();
         self.makespan_s = last(|record| record.finish);
@@ -118,7 +118,7 @@ impl Metrics {
 
 /// max(1, completion time / max(run time, 10 s)).
 pub fn bounded_slowdown(job: &Job, record: &Record) -> f64 {
-    let run = (record.finish - record.start).as_secs_f64();
+    let run = record.run_time().as_secs_f64();
     let jct = (record.finish - job.arrival).as_secs_f64();
     (jct / run.max(SLOWDOWN_FLOOR_S)).max(1.0)
 }

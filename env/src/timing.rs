@@ -5,7 +5,7 @@
 
 use crate::catalog::{Catalog, DeviceClass};
 use crate::cluster::Cluster;
-use crate::job::{Job, Task};
+use crate::job::{Job, StepSpeeds, Task, Workload};
 use crate::units::{InferenceId, KindId, Span};
 
 /// Requests that share a batch at most. Tables of recommendation models go far beyond any backlog.
@@ -21,6 +21,8 @@ pub struct Timing {
     classes: Vec<DeviceClass>,
     /// (jobs, kinds); [`Span::MAX`] where the job does not run or is a request.
     jobs: Vec<Span>,
+    /// (step speeds of the workload, kinds): steps per second, 0 where they do not run.
+    steps: Vec<Vec<f64>>,
     /// One per inference model asked by any job, ascending by model.
     streams: Vec<Latencies>,
 }
@@ -34,15 +36,27 @@ struct Latencies {
 }
 
 impl Timing {
-    /// The table for `jobs` on `cluster`.
+    /// The table for `jobs` on `cluster`. Jobs of [`Task::Steps`] need [`Timing::of`].
     pub fn new(catalog: &Catalog, cluster: &Cluster, jobs: &[Job]) -> Timing {
+        Timing::build(catalog, cluster, jobs, &[])
+    }
+
+    /// The table for a workload, with the speeds that came with it.
+    pub fn of(catalog: &Catalog, cluster: &Cluster, workload: &Workload) -> Timing {
+        Timing::build(catalog, cluster, &workload.jobs, &workload.speeds)
+    }
+
+    fn build(catalog: &Catalog, cluster: &Cluster, jobs: &[Job], speeds: &[StepSpeeds]) -> Timing {
         let kinds = cluster.kinds().to_vec();
         let mut models: Vec<InferenceId> = jobs.iter().filter_map(Job::request_model).collect();
         models.sort_unstable();
         models.dedup();
         let streams = models.into_iter().map(|model| Latencies::new(catalog, &kinds, model)).collect();
         let classes = kinds.iter().map(|&kind| catalog.device(kind).class).collect();
-        let mut timing = Timing { kinds, classes, jobs: Vec::with_capacity(jobs.len()), streams };
+        let by_kind =
+            |speeds: &StepSpeeds| kinds.iter().map(|&kind| speeds.on(kind).unwrap_or(0.0)).collect();
+        let steps = speeds.iter().map(by_kind).collect();
+        let mut timing = Timing { kinds, classes, jobs: Vec::with_capacity(jobs.len()), steps, streams };
         for job in jobs {
             timing.push(catalog, job);
         }
@@ -51,7 +65,39 @@ impl Timing {
 
     fn push(&mut self, catalog: &Catalog, job: &Job) {
         for slot in 0..self.kinds.len() {
-            self.jobs.push(estimate(catalog, self.kinds[slot], job).unwrap_or(Span::MAX));
+            self.jobs.push(self.estimate(catalog, slot, job).unwrap_or(Span::MAX));
+        }
+    }
+
+    /// A job's duration on a kind as its scheduler estimates it.
+    fn estimate(&self, catalog: &Catalog, slot: KindSlot, job: &Job) -> Option<Span> {
+        match job.task {
+            Task::Rigid { requested } => Some(requested),
+            Task::Training { model, batch, samples } => {
+                let speed = catalog.training_speed(model, self.kinds[slot], job.gang, batch)?;
+                Some(Span::from_secs_f64(samples as f64 / speed.samples_per_s))
+            }
+            Task::Steps { speeds, steps } => {
+                Some(Span::from_secs_f64(steps as f64 / self.measured(speeds, slot)?))
+            }
+            Task::Request { .. } => None,
+        }
+    }
+
+    fn measured(&self, speeds: u32, slot: KindSlot) -> Option<f64> {
+        self.steps.get(speeds as usize).map(|by_kind| by_kind[slot]).filter(|&speed| speed > 0.0)
+    }
+
+    /// Steps per second of a job on a kind, for steps as [`Job::steps`] counts them; `None` where it does not run.
+    pub fn step_speed(&self, at: usize, job: &Job, slot: KindSlot) -> Option<f64> {
+        match job.task {
+            Task::Rigid { .. } => Some(1e9),
+            Task::Training { batch, samples, .. } => {
+                let span = self.job(at, slot)?.as_secs_f64().max(1e-9);
+                Some(samples as f64 / f64::from(batch.max(1)) / span)
+            }
+            Task::Steps { speeds, .. } => self.measured(speeds, slot),
+            Task::Request { .. } => None,
         }
     }
 
@@ -101,17 +147,5 @@ impl Latencies {
                 .collect()
         };
         Latencies { model, by_kind: kinds.iter().map(table).collect() }
-    }
-}
-
-/// A job's duration on a kind as its scheduler estimates it.
-fn estimate(catalog: &Catalog, kind: KindId, job: &Job) -> Option<Span> {
-    match job.task {
-        Task::Rigid { requested } => Some(requested),
-        Task::Training { model, batch, samples } => {
-            let speed = catalog.training_speed(model, kind, job.gang, batch)?;
-            Some(Span::from_secs_f64(samples as f64 / speed.samples_per_s))
-        }
-        Task::Request { .. } => None,
     }
 }

@@ -6,6 +6,7 @@ mod bad_input;
 mod batch_queue;
 mod checkpoints;
 mod command;
+mod gavel;
 mod golden;
 mod layers;
 mod support;

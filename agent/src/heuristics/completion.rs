@@ -6,7 +6,7 @@ use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::Span;
-use yardmaster_env::view::{Decision, Discipline, View};
+use yardmaster_env::view::{Decision, View};
 
 use super::batching::{Batching, Serve};
 use super::{Work, waiting};
@@ -60,7 +60,7 @@ impl Policy for EarliestCompletion {
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
         self.releases.fill(view);
-        if view.discipline != Discipline::Free {
+        if view.discipline.commits() {
             let first = waiting(view).min_by_key(|work| work.shortest(view));
             return first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve {
                 order: smallvec![work.job],

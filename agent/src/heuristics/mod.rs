@@ -3,6 +3,7 @@
 pub mod batching;
 pub mod completion;
 pub mod composite;
+pub mod fifo;
 pub mod order;
 pub mod placement;
 pub mod random;

@@ -8,158 +8,32 @@
 //! ```
 //!
 //! Events have a total order: time first, completions before arrivals at the same time under
-//! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`), then the
-//! order in which they were scheduled.
+//! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`; time slices
+//! have theirs, see `rounds`), then the order in which they were scheduled.
 
 mod commit;
 mod event;
 mod invariants;
 mod legal;
+mod record;
+mod rounds;
+mod shares;
+mod world;
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
-use crate::cluster::Cluster;
-use crate::job::{Job, Task, Truth, Workload};
-use crate::objective::{CostMeter, Objective};
-use crate::timing::{KindSlot, Timing};
+use smallvec::SmallVec;
+
+use crate::job::{Job, Task, Truth};
+use crate::objective::CostMeter;
+use crate::timing::KindSlot;
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
 use event::Finishes;
 pub use legal::Illegal;
-
-/// What is simulated; shared by all simulations of the same episode.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// The machines.
-    pub cluster: Cluster,
-    /// What arrives, and the truth about it.
-    pub workload: Workload,
-    /// Estimated service times.
-    pub timing: Timing,
-    /// How decisions are carried out.
-    pub discipline: Discipline,
-    /// What a schedule costs.
-    pub objective: Objective,
-    /// After a wait without a moment the policy is asked again no later than this.
-    pub hold: Option<Span>,
-}
-
-/// A world that cannot be simulated.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WorldError {
-    /// The batch-queue disciplines know one pool of alike devices.
-    #[error(
-        "discipline commit needs nodes of one device kind, the cluster has {kinds}: use the discipline free"
-    )]
-    CommitNeedsOneKind {
-        /// Kinds in the cluster.
-        kinds: usize,
-    },
-    /// Inference requests need to be batched, which the batch-queue disciplines cannot.
-    #[error("discipline commit cannot serve inference requests: use the discipline free")]
-    CommitNeedsJobs,
-    /// No devices at all.
-    #[error("the cluster has no devices")]
-    NoDevices,
-    /// A policy that waits would be asked again at the same moment, for ever.
-    #[error("the longest hold is 0: leave it out or make it longer")]
-    NoHold,
-    /// A job that no placement or no cost could be given for.
-    #[error("job {label} has {what}: a gang is at least 1 device, a weight a number from 0")]
-    BadJob {
-        /// Its number in the trace.
-        label: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-impl World {
-    /// Builds the timing table and checks that the parts go together.
-    pub fn new(
-        catalog: &Catalog,
-        cluster: Cluster,
-        workload: Workload,
-        discipline: Discipline,
-        objective: Objective,
-        hold: Option<Span>,
-    ) -> Result<World, WorldError> {
-        if cluster.devices() == 0 {
-            return Err(WorldError::NoDevices);
-        }
-        if hold == Some(Span::ZERO) {
-            return Err(WorldError::NoHold);
-        }
-        workload.jobs.iter().try_for_each(check_job)?;
-        let timing = Timing::new(catalog, &cluster, &workload.jobs);
-        if discipline != Discipline::Free {
-            if cluster.kinds().len() != 1 {
-                return Err(WorldError::CommitNeedsOneKind { kinds: cluster.kinds().len() });
-            }
-            if timing.models().len() > 0 {
-                return Err(WorldError::CommitNeedsJobs);
-            }
-        }
-        Ok(World { cluster, workload, timing, discipline, objective, hold })
-    }
-
-    /// The shortest time in which the job can be served, on an empty cluster; `None` if it cannot be served at all.
-    pub fn shortest(&self, id: JobId) -> Option<Span> {
-        let job = &self.workload.jobs[id.index()];
-        let slots = 0..self.timing.kinds();
-        match job.request_model().and_then(|model| self.timing.stream_of(model)) {
-            Some(stream) => slots.filter_map(|slot| self.timing.batch(stream, slot, 1)).min(),
-            None => {
-                let enough =
-                    |slot: &KindSlot| self.cluster.devices_of(self.cluster.kinds()[*slot]) >= job.gang;
-                slots.filter(enough).filter_map(|slot| self.timing.job(id.index(), slot)).min()
-            }
-        }
-    }
-}
-
-fn check_job(job: &Job) -> Result<(), WorldError> {
-    let bad = |what| Err(WorldError::BadJob { label: job.label, what });
-    if job.gang == 0 {
-        return bad("a gang of 0".to_owned());
-    }
-    if !(job.weight >= 0.0 && job.weight.is_finite()) {
-        return bad(format!("the weight {}", job.weight));
-    }
-    Ok(())
-}
-
-/// Where a job stands; each is in exactly one state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// Not yet submitted.
-    #[default]
-    Future,
-    /// Waits.
-    Queued,
-    /// Occupies devices.
-    Running,
-    /// Done.
-    Finished,
-    /// Could never run on this cluster.
-    Refused,
-}
-
-/// What became of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    /// Where it stands.
-    pub state: State,
-    /// When it started; meaningful once running.
-    pub start: Time,
-    /// When it finishes; meaningful once running.
-    pub finish: Time,
-    /// Requests served with it, itself included; a training job's batch; 1 for a rigid job.
-    pub batch: u32,
-    /// Where it runs or ran.
-    pub nodes: Placement,
-}
+pub use record::{Record, Slice, State};
+use rounds::RoundState;
+pub use world::{RoundRules, World, WorldError};
 
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
 #[derive(Clone, Debug)]
@@ -179,6 +53,7 @@ pub struct Simulator {
     running: Vec<Running>,
     records: Vec<Record>,
     history: History,
+    rounds: RoundState,
     meter: CostMeter,
     sequence: u64,
     decisions: u64,
@@ -205,6 +80,7 @@ impl Simulator {
             running: Vec::new(),
             records: vec![Record::default(); world.workload.len()],
             history: History::default(),
+            rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
             sequence: 0,
             decisions: 0,
@@ -217,6 +93,7 @@ impl Simulator {
     pub fn next_decision(&mut self) -> Option<View<'_>> {
         let found = match self.world.discipline {
             Discipline::Free => self.run_to_choice(),
+            Discipline::Rounds => self.run_to_round(),
             Discipline::Commit | Discipline::CommitBackfill => self.run_to_head(),
         };
         found.then(|| self.view())
@@ -227,7 +104,14 @@ impl Simulator {
         match decision {
             Decision::Start { job, nodes, batch } => {
                 let slot = self.check_start(job, &nodes, batch)?;
-                self.start(job, nodes, slot, batch);
+                match self.world.discipline {
+                    Discipline::Rounds => self.start_for_round(job, nodes, slot),
+                    _ => self.start(job, nodes, slot, batch),
+                }
+            }
+            Decision::Allocate { portions, fill } => {
+                self.check_allocate(&portions)?;
+                self.allocate(&portions, fill);
             }
             Decision::Reserve { order } => {
                 let head = self.check_reserve(&order)?;
@@ -258,6 +142,7 @@ impl Simulator {
             free_by_kind: &self.free_by_kind,
             running: &self.running,
             history: &self.history,
+            progress: self.rounds.progress(),
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
         }
@@ -299,7 +184,7 @@ impl Simulator {
     }
 
     fn may_wait(&self) -> bool {
-        self.world.discipline == Discipline::Free && (self.world.hold.is_some() || !self.running.is_empty())
+        !self.world.discipline.commits() && (self.world.hold.is_some() || !self.running.is_empty())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
@@ -351,6 +236,9 @@ impl Simulator {
         let job = &world.workload.jobs[id.index()];
         self.arrived += 1;
         self.mix(1, id);
+        if world.discipline == Discipline::Rounds {
+            self.rounds.admit();
+        }
         let Some(shortest) = world.shortest(id) else {
             self.records[id.index()].state = State::Refused;
             return;
@@ -361,6 +249,9 @@ impl Simulator {
         match job.request_model().and_then(|model| world.timing.stream_of(model)) {
             Some(stream) => self.streams[stream].queue.push(id),
             None => self.queue.push(id),
+        }
+        if world.discipline == Discipline::Rounds {
+            self.rounds.enter(id);
         }
         self.debug_check();
     }
@@ -384,6 +275,9 @@ impl Simulator {
         }
         let world = Arc::clone(&self.world);
         for &id in &done.members {
+            if world.discipline == Discipline::Rounds && !self.end_slice(id, &done) {
+                continue;
+            }
             self.records[id.index()].state = State::Finished;
             self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
             self.mix(2, id);
@@ -395,21 +289,33 @@ impl Simulator {
     fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
         let members = self.take(first, batch);
         let (expected, actual) = self.durations(first, slot, batch);
-        let finish = self.now + actual;
+        let (start, finish) = (self.now, self.now + actual);
+        for &id in &members {
+            let state = State::Running;
+            self.records[id.index()] =
+                Record { state, start, finish, batch, nodes: nodes.clone(), slices: Vec::new() };
+            self.meter.start(&self.world.workload.jobs[id.index()], finish);
+            self.mix(3, id);
+        }
+        self.occupy(members, batch, nodes, slot, (start + expected, finish));
+    }
+
+    /// Takes the devices of what has been started; `finish` is the expected and the true one.
+    fn occupy(
+        &mut self,
+        members: SmallVec<[JobId; 2]>,
+        batch: u32,
+        nodes: Placement,
+        slot: KindSlot,
+        (expected_finish, finish): (Time, Time),
+    ) {
         for share in &nodes {
             self.free[share.node.index()] -= share.devices;
             self.free_by_kind[slot] -= share.devices;
         }
-        for &id in &members {
-            let record = &mut self.records[id.index()];
-            *record = Record { state: State::Running, start: self.now, finish, batch, nodes: nodes.clone() };
-            self.meter.start(&self.world.workload.jobs[id.index()], finish);
-            self.mix(3, id);
-        }
         let sequence = self.sequence;
         self.sequence += 1;
         self.finishes.push(finish, sequence);
-        let expected_finish = self.now + expected;
         self.running.push(Running {
             members,
             batch,
@@ -422,7 +328,7 @@ impl Simulator {
     }
 
     /// Removes a job, or the `batch` oldest requests of its stream, from what waits.
-    fn take(&mut self, first: JobId, batch: u32) -> smallvec::SmallVec<[JobId; 2]> {
+    fn take(&mut self, first: JobId, batch: u32) -> SmallVec<[JobId; 2]> {
         match self.stream_of(first) {
             Some(stream) => self.streams[stream].queue.drain(..batch as usize).collect(),
             None => {

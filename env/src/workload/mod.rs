@@ -79,7 +79,7 @@ fn mix(
         job.label = label;
     }
     let (jobs, truths) = jobs.into_iter().unzip();
-    Ok(Workload { jobs, truths })
+    Ok(Workload { jobs, truths, ..Workload::default() })
 }
 
 /// A rate in jobs per second; `capacity` is asked only for a load.
