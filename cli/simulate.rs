@@ -137,8 +137,10 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if workload.is_empty() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, .. } = world;
-        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
+        let World { cluster, discipline, objective, hold, serving, .. } = world;
+        let catalog = Catalog::builtin();
+        world = World::new(catalog, cluster, workload, discipline, objective, hold)?
+            .with_serving(catalog, serving)?;
     }
     Ok((world, source))
 }

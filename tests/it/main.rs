@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 mod bad_input;
+mod batch_chain;
 mod batch_queue;
 mod checkpoints;
 mod command;
 mod golden;
 mod layers;
+mod serving_oracle;
 mod support;

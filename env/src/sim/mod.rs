@@ -22,6 +22,7 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::job::{Job, Task, Truth, Workload};
 use crate::objective::{CostMeter, Objective};
+use crate::serving::{Batches, Serving};
 use crate::timing::{KindSlot, Timing};
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
@@ -43,6 +44,8 @@ pub struct World {
     pub objective: Objective,
     /// After a wait without a moment the policy is asked again no later than this.
     pub hold: Option<Span>,
+    /// Which batch sizes there are, and what becomes of late requests.
+    pub serving: Serving,
 }
 
 /// A world that cannot be simulated.
@@ -101,7 +104,17 @@ impl World {
                 return Err(WorldError::CommitNeedsJobs);
             }
         }
-        Ok(World { cluster, workload, timing, discipline, objective, hold })
+        let serving = Serving::default();
+        Ok(World { cluster, workload, timing, discipline, objective, hold, serving })
+    }
+
+    /// The same world with other rules of serving; `catalog` is the one it was built with.
+    pub fn with_serving(mut self, catalog: &Catalog, serving: Serving) -> Result<World, WorldError> {
+        if serving.batches == Batches::Measured {
+            self.timing.keep_measured_batches(catalog);
+        }
+        self.serving = serving;
+        Ok(self)
     }
 
     /// The shortest time in which the job can be served, on an empty cluster; `None` if it cannot be served at all.
