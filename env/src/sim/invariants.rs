@@ -20,9 +20,9 @@ impl Simulator {
         assert_eq!(self.census()[State::Queued as usize], 0, "jobs are left waiting at the end");
     }
 
-    /// Jobs in each state: future, queued, running, finished, refused.
-    fn census(&self) -> [usize; 5] {
-        let mut census = [0; 5];
+    /// Jobs in each state: future, queued, running, finished, refused, dropped.
+    fn census(&self) -> [usize; 6] {
+        let mut census = [0; 6];
         for record in &self.records {
             census[record.state as usize] += 1;
         }

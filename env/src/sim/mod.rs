@@ -11,9 +11,11 @@
 //! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`), then the
 //! order in which they were scheduled.
 
+mod clients;
 mod commit;
 mod event;
 mod invariants;
+mod late;
 mod legal;
 
 use std::sync::Arc;
@@ -22,11 +24,12 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::job::{Job, Task, Truth, Workload};
 use crate::objective::{CostMeter, Objective};
-use crate::serving::{Batches, Serving};
+use crate::serving::{Batches, Late, Serving};
 use crate::timing::{KindSlot, Timing};
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
 use event::Finishes;
+use late::Deadlines;
 pub use legal::Illegal;
 
 /// What is simulated; shared by all simulations of the same episode.
@@ -68,6 +71,12 @@ pub enum WorldError {
     /// A policy that waits would be asked again at the same moment, for ever.
     #[error("the longest hold is 0: leave it out or make it longer")]
     NoHold,
+    /// Dropping must cost something.
+    #[error("late requests cannot be dropped by the objective {objective}: use misses, which counts them")]
+    DropsCostNothing {
+        /// The objective.
+        objective: &'static str,
+    },
     /// A job that no placement or no cost could be given for.
     #[error("job {label} has {what}: a gang is at least 1 device, a weight a number from 0")]
     BadJob {
@@ -109,7 +118,13 @@ impl World {
     }
 
     /// The same world with other rules of serving; `catalog` is the one it was built with.
+    ///
+    /// # Errors
+    /// Dropping, where the objective does not count misses.
     pub fn with_serving(mut self, catalog: &Catalog, serving: Serving) -> Result<World, WorldError> {
+        if serving.late == Late::Drop && !matches!(self.objective, Objective::Misses { .. }) {
+            return Err(WorldError::DropsCostNothing { objective: self.objective.name() });
+        }
         if serving.batches == Batches::Measured {
             self.timing.keep_measured_batches(catalog);
         }
@@ -157,6 +172,8 @@ pub enum State {
     Finished,
     /// Could never run on this cluster.
     Refused,
+    /// Left at its deadline without having been served.
+    Dropped,
 }
 
 /// What became of a job.
@@ -166,7 +183,7 @@ pub struct Record {
     pub state: State,
     /// When it started; meaningful once running.
     pub start: Time,
-    /// When it finishes; meaningful once running.
+    /// When it finishes, or was dropped; meaningful once running.
     pub finish: Time,
     /// Requests served with it, itself included; a training job's batch; 1 for a rigid job.
     pub batch: u32,
@@ -181,7 +198,10 @@ pub struct Simulator {
     now: Time,
     /// Jobs before this one have arrived.
     arrived: usize,
+    /// Jobs before this one have a moment of arrival; all, unless clients wait for answers.
+    sent: usize,
     finishes: Finishes,
+    deadlines: Deadlines,
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
@@ -208,7 +228,9 @@ impl Simulator {
         Simulator {
             now: start,
             arrived: 0,
+            sent: world.workload.sent_at_first(),
             finishes: Finishes::default(),
+            deadlines: Deadlines::default(),
             wake: None,
             waiting: false,
             queue: Vec::new(),
@@ -333,21 +355,26 @@ impl Simulator {
     }
 
     /// The next moment at which anything happens.
-    fn next_event(&self) -> Option<Time> {
+    fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        [self.next_arrival(), self.finishes.next(), wake].into_iter().flatten().min()
+        [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake].into_iter().flatten().min()
     }
 
     fn next_arrival(&self) -> Option<Time> {
-        self.world.workload.jobs.get(self.arrived).map(|job| job.arrival.max(self.now))
+        self.world.workload.jobs[..self.sent].get(self.arrived).map(|job| job.arrival.max(self.now))
     }
 
     fn process_due(&mut self) {
-        while self.finishes.next().is_some_and(|time| time <= self.now) {
-            self.finish_next();
-        }
-        while self.next_arrival().is_some_and(|time| time <= self.now) {
-            self.admit_next();
+        loop {
+            while self.finishes.next().is_some_and(|time| time <= self.now) {
+                self.finish_next();
+            }
+            while self.next_arrival().is_some_and(|time| time <= self.now) {
+                self.admit_next();
+            }
+            if !self.drop_next() {
+                return;
+            }
         }
     }
 
@@ -366,13 +393,18 @@ impl Simulator {
         self.mix(1, id);
         let Some(shortest) = world.shortest(id) else {
             self.records[id.index()].state = State::Refused;
+            drop(world);
+            self.answer();
             return;
         };
         self.records[id.index()].state = State::Queued;
         self.meter.enter(job, shortest);
         self.remember(job, shortest);
         match job.request_model().and_then(|model| world.timing.stream_of(model)) {
-            Some(stream) => self.streams[stream].queue.push(id),
+            Some(stream) => {
+                self.streams[stream].queue.push(id);
+                self.watch(id);
+            }
             None => self.queue.push(id),
         }
         self.debug_check();
@@ -401,6 +433,8 @@ impl Simulator {
             self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
             self.mix(2, id);
         }
+        drop(world);
+        done.members.iter().for_each(|_| self.answer());
         self.debug_check();
     }
 

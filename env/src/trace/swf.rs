@@ -177,7 +177,7 @@ impl Reader<'_> {
         }
         self.jobs.sort_by_key(|(job, _)| job.label);
         let (jobs, truths) = self.jobs.into_iter().unzip();
-        Ok((Workload { jobs, truths }, report))
+        Ok((Workload { jobs, truths, ..Workload::default() }, report))
     }
 }
 

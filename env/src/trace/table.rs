@@ -170,7 +170,7 @@ fn finish(mut jobs: Vec<(Job, Truth)>, name: &str) -> Result<(Workload, ReadRepo
         jobs.sort_by_key(|(job, _)| job.arrival);
     }
     let (jobs, truths) = jobs.into_iter().unzip();
-    Ok((Workload { jobs, truths }, report))
+    Ok((Workload { jobs, truths, ..Workload::default() }, report))
 }
 
 #[cfg(test)]
