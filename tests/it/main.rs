@@ -7,6 +7,7 @@ mod batch_chain;
 mod batch_queue;
 mod checkpoints;
 mod command;
+mod dynamic_batcher;
 mod golden;
 mod layers;
 mod serving_oracle;
