@@ -138,9 +138,11 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if workload.is_empty() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, rounds, .. } = world;
-        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?
-            .with_rounds(rounds)?;
+        let World { cluster, discipline, objective, hold, rounds, serving, .. } = world;
+        let catalog = Catalog::builtin();
+        world = World::new(catalog, cluster, workload, discipline, objective, hold)?
+            .with_rounds(rounds)?
+            .with_serving(catalog, serving)?;
     }
     Ok((world, source))
 }

@@ -1,7 +1,6 @@
 //! Policies by name: a whole rule (`mct`), or rules joined by `+` (`sjf+wrr+timeout(ms=2)`).
 
 use yardmaster_env::sim::World;
-use yardmaster_env::units::Span;
 use yardmaster_env::view::Discipline;
 
 use crate::heuristics::batching::{BATCHINGS, Batching};
@@ -242,17 +241,13 @@ fn with_parameters(
     rule: Batching,
     parameters: &Parameters<'_>,
 ) -> Result<Batching, RegistryError> {
-    let Batching::Timeout { mut wait } = rule else {
-        return no_parameters(part, parameters).map(|()| rule);
-    };
-    for &(key, value) in parameters {
-        if key != "ms" {
-            let why = format!("there is no parameter {key:?}, valid is ms");
-            return Err(RegistryError::Parameter { part: part.to_owned(), why });
-        }
-        wait = Span::from_secs_f64(value / 1e3);
-    }
-    Ok(Batching::Timeout { wait })
+    let bad = |why| RegistryError::Parameter { part: part.to_owned(), why };
+    parameters.iter().try_fold(rule, |rule, &(key, value)| match rule.with(key, value) {
+        Ok(Some(rule)) => Ok(rule),
+        Ok(None) => Err(bad(format!("{key} is {value}, it must be a whole number"))),
+        Err([]) => Err(bad(format!("there is no parameter {key:?}, it takes none"))),
+        Err(valid) => Err(bad(format!("there is no parameter {key:?}, valid is {}", valid.join(" or ")))),
+    })
 }
 
 #[cfg(test)]
@@ -272,6 +267,7 @@ mod tests {
             assert!(build(name).is_ok(), "{name}");
         }
         assert!(build("sjf+wrr+timeout(ms=2)").is_ok());
+        assert!(build("mct+wait-for(k=8,ms=20)").is_ok());
     }
 
     #[test]
@@ -284,5 +280,8 @@ mod tests {
         assert!(error("timeout(s=2)").contains("valid is ms"));
         assert!(error("timeout(ms=-2)").contains("positive"));
         assert!(error("sjf(ms=2)").contains("takes none"));
+        assert!(error("one(ms=2)").contains("takes none"));
+        assert!(error("wait-for(n=2)").contains("valid is k or ms"));
+        assert!(error("fixed(k=2.5)").contains("k is 2.5, it must be a whole number"));
     }
 }

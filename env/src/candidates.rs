@@ -220,12 +220,13 @@ impl Candidates {
         if !commits && self.nodes[node].free < view.job(group.job).gang {
             return;
         }
-        let Some(_) = group.stream else {
+        let Some(stream) = group.stream else {
             self.list.push(Candidate { work, node, batch: most });
             return;
         };
         let mut last = 0;
-        for batch in [most, most - most / 4, most.div_ceil(2), 1] {
+        for wanted in [most, most - most / 4, most.div_ceil(2), 1] {
+            let batch = view.timing.largest(stream, slot, wanted);
             if batch != last {
                 self.list.push(Candidate { work, node, batch });
                 last = batch;
@@ -238,9 +239,7 @@ impl WorkGroup {
     /// The largest batch on a kind; `None` where the work does not run.
     pub fn most(&self, view: &View<'_>, slot: KindSlot) -> Option<u32> {
         match (self.stream, view.job(self.job).task) {
-            (Some(stream), _) => {
-                Some(view.timing.max_batch(stream, slot).min(self.count)).filter(|&most| most > 0)
-            }
+            (Some(stream), _) => Some(view.timing.largest(stream, slot, self.count)).filter(|&most| most > 0),
             (None, Task::Training { batch, .. }) => view.estimate(self.job, slot).map(|_| batch),
             (None, _) => view.estimate(self.job, slot).map(|_| 1),
         }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::serving::Clients;
 use crate::units::{InferenceId, JobId, KindId, Span, Time, TrainingId};
 
 /// A unit of work as its owner submitted it; everything here is known to a policy.
@@ -118,6 +119,10 @@ pub struct Workload {
     /// Speeds that came with the trace; see [`Task::Steps`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub speeds: Vec<StepSpeeds>,
+    /// Who sends the jobs, if they come from a closed loop: all but the first request of each client then arrive at
+    /// [`Time::MAX`], until the simulator knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
 }
 
 impl Workload {
@@ -137,12 +142,18 @@ impl Workload {
         self.jobs.is_empty()
     }
 
-    /// The jobs `[first, first + count)`, clipped to the workload.
+    /// How many jobs have a moment of arrival before anything has happened.
+    pub fn sent_at_first(&self) -> usize {
+        self.clients.map_or(self.len(), |clients| self.len().min(clients.count as usize))
+    }
+
+    /// The jobs `[first, first + count)`, clipped to the workload. A closed loop is started anew.
     pub fn slice(&self, first: usize, count: usize) -> Workload {
         let first = first.min(self.len());
         let end = first.saturating_add(count).min(self.len());
-        let (jobs, truths) = (self.jobs[first..end].to_vec(), self.truths[first..end].to_vec());
-        Workload { jobs, truths, speeds: self.speeds.clone() }
+        let kept = if self.clients.is_some() { 0..end - first } else { first..end };
+        let (jobs, truths) = (self.jobs[kept.clone()].to_vec(), self.truths[kept].to_vec());
+        Workload { jobs, truths, speeds: self.speeds.clone(), clients: self.clients }
     }
 
     /// The steps that a job really takes; see [`Job::steps`].

@@ -31,7 +31,7 @@ pub struct Timing {
 #[derive(Clone, Debug, PartialEq)]
 struct Latencies {
     model: InferenceId,
-    /// By kind slot, then `batch - 1`; empty where the model does not run.
+    /// By kind slot, then `batch - 1`; empty where the model does not run, [`Span::MAX`] for a size there is not.
     by_kind: Vec<Vec<Span>>,
 }
 
@@ -127,10 +127,30 @@ impl Timing {
         self.streams.binary_search_by_key(&model, |stream| stream.model).ok()
     }
 
-    /// How long a batch of `batch` requests takes; `None` where the model does not run or the batch is too large.
+    /// How long a batch of `batch` requests takes; `None` where the model does not run, the batch is too large, or
+    /// there is no such batch size.
     pub fn batch(&self, stream: usize, slot: KindSlot, batch: u32) -> Option<Span> {
         let index = (batch as usize).checked_sub(1)?;
-        self.streams[stream].by_kind[slot].get(index).copied()
+        self.streams[stream].by_kind[slot].get(index).copied().filter(|&span| span != Span::MAX)
+    }
+
+    /// The largest batch size that a kind takes of at most `batch`; 0 where the model does not run.
+    pub fn largest(&self, stream: usize, slot: KindSlot, batch: u32) -> u32 {
+        let sizes = (1..=batch.min(self.max_batch(stream, slot))).rev();
+        sizes.into_iter().find(|&size| self.batch(stream, slot, size).is_some()).unwrap_or(0)
+    }
+
+    /// Leaves only the batch sizes that the catalogue has a row for.
+    pub(crate) fn keep_measured_batches(&mut self, catalog: &Catalog) {
+        for stream in &mut self.streams {
+            for (&kind, spans) in self.kinds.iter().zip(&mut stream.by_kind) {
+                for (batch, span) in (1..).zip(spans) {
+                    if !catalog.has_latency(stream.model, kind, batch) {
+                        *span = Span::MAX;
+                    }
+                }
+            }
+        }
     }
 
     /// The largest batch a kind takes, 0 where the model does not run.

@@ -43,6 +43,7 @@ struct Chart {
     /// End of the last bar.
     end: Time,
     refused: Vec<JobId>,
+    dropped: Vec<JobId>,
     waiting: Vec<JobId>,
 }
 
@@ -61,14 +62,15 @@ struct Run<'a> {
 impl Chart {
     /// Reads a simulation that has run, to its end or not.
     fn of(sim: &Simulator) -> Chart {
-        let in_state = |state: State| {
+        let in_state = |state: State| -> Vec<JobId> {
             let records = sim.records().iter().enumerate();
             records.filter(move |(_, record)| record.state == state).map(|(at, _)| JobId(at as u32)).collect()
         };
         let origin = sim.world().workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
         let bars = deal(sim, &runs(sim));
         let end = bars.iter().map(|bar| bar.finish).max().unwrap_or(origin);
-        Chart { bars, origin, end, refused: in_state(State::Refused), waiting: in_state(State::Queued) }
+        let [refused, dropped, waiting] = [State::Refused, State::Dropped, State::Queued].map(in_state);
+        Chart { bars, origin, end, refused, dropped, waiting }
     }
 }
 

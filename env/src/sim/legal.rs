@@ -28,6 +28,10 @@ pub enum Illegal {
     DoesNotRun { job: u32, node: u32 },
     #[error("batch {batch} of job {job} is not allowed: at most {most}")]
     WrongBatch { job: u32, batch: u32, most: u32 },
+    #[error(
+        "batch {batch} of job {job} has no row in the table, and only such sizes are served: the next is {next}"
+    )]
+    UnmeasuredBatch { job: u32, batch: u32, next: u32 },
     #[error("this discipline does not take the decision {decision}")]
     WrongDiscipline { decision: &'static str },
     #[error("job {job} is named twice in one order")]
@@ -140,6 +144,7 @@ impl Simulator {
         let most = match self.stream_of(job) {
             Some(stream) => {
                 let waiting = self.streams[stream].queue.len() as u32;
+                self.check_size(job, stream, slot, batch)?;
                 self.world.timing.max_batch(stream, slot).min(waiting)
             }
             None if self.view().estimate(job, slot).is_some() => self.default_batch(job),
@@ -152,6 +157,18 @@ impl Simulator {
                 Err(Illegal::WrongBatch { job: job.0, batch, most })
             }
             _ => Ok(()),
+        }
+    }
+
+    fn check_size(&self, job: JobId, stream: usize, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
+        let timing = &self.world.timing;
+        let next = timing.largest(stream, slot, batch);
+        // Sizes beyond the table are told apart later.
+        let within = batch > 0 && batch <= timing.max_batch(stream, slot);
+        if within && next != batch {
+            Err(Illegal::UnmeasuredBatch { job: job.0, batch, next })
+        } else {
+            Ok(())
         }
     }
 

@@ -11,9 +11,11 @@
 //! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`; time slices
 //! have theirs, see `rounds`), then the order in which they were scheduled.
 
+mod clients;
 mod commit;
 mod event;
 mod invariants;
+mod late;
 mod legal;
 mod record;
 mod rounds;
@@ -30,6 +32,7 @@ use crate::timing::KindSlot;
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
 use event::Finishes;
+use late::Deadlines;
 pub use legal::Illegal;
 pub use record::{Record, Slice, State};
 use rounds::RoundState;
@@ -42,7 +45,10 @@ pub struct Simulator {
     now: Time,
     /// Jobs before this one have arrived.
     arrived: usize,
+    /// Jobs before this one have a moment of arrival; all, unless clients wait for answers.
+    sent: usize,
     finishes: Finishes,
+    deadlines: Deadlines,
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
@@ -70,7 +76,9 @@ impl Simulator {
         Simulator {
             now: start,
             arrived: 0,
+            sent: world.workload.sent_at_first(),
             finishes: Finishes::default(),
+            deadlines: Deadlines::default(),
             wake: None,
             waiting: false,
             queue: Vec::new(),
@@ -205,21 +213,26 @@ impl Simulator {
     }
 
     /// The next moment at which anything happens.
-    fn next_event(&self) -> Option<Time> {
+    fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        [self.next_arrival(), self.finishes.next(), wake].into_iter().flatten().min()
+        [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake].into_iter().flatten().min()
     }
 
     fn next_arrival(&self) -> Option<Time> {
-        self.world.workload.jobs.get(self.arrived).map(|job| job.arrival.max(self.now))
+        self.world.workload.jobs[..self.sent].get(self.arrived).map(|job| job.arrival.max(self.now))
     }
 
     fn process_due(&mut self) {
-        while self.finishes.next().is_some_and(|time| time <= self.now) {
-            self.finish_next();
-        }
-        while self.next_arrival().is_some_and(|time| time <= self.now) {
-            self.admit_next();
+        loop {
+            while self.finishes.next().is_some_and(|time| time <= self.now) {
+                self.finish_next();
+            }
+            while self.next_arrival().is_some_and(|time| time <= self.now) {
+                self.admit_next();
+            }
+            if !self.drop_next() {
+                return;
+            }
         }
     }
 
@@ -241,13 +254,18 @@ impl Simulator {
         }
         let Some(shortest) = world.shortest(id) else {
             self.records[id.index()].state = State::Refused;
+            drop(world);
+            self.answer();
             return;
         };
         self.records[id.index()].state = State::Queued;
         self.meter.enter(job, shortest);
         self.remember(job, shortest);
         match job.request_model().and_then(|model| world.timing.stream_of(model)) {
-            Some(stream) => self.streams[stream].queue.push(id),
+            Some(stream) => {
+                self.streams[stream].queue.push(id);
+                self.watch(id);
+            }
             None => self.queue.push(id),
         }
         if world.discipline == Discipline::Rounds {
@@ -282,6 +300,8 @@ impl Simulator {
             self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
             self.mix(2, id);
         }
+        drop(world);
+        done.members.iter().for_each(|_| self.answer());
         self.debug_check();
     }
 

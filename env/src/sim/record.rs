@@ -17,6 +17,8 @@ pub enum State {
     Finished,
     /// Could never run on this cluster.
     Refused,
+    /// Left at its deadline without having been served.
+    Dropped,
 }
 
 /// What became of a job.

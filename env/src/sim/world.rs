@@ -4,6 +4,7 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::job::{Job, Workload};
 use crate::objective::Objective;
+use crate::serving::{Batches, Late, Serving};
 use crate::timing::{KindSlot, Timing};
 use crate::units::{JobId, Span};
 use crate::view::Discipline;
@@ -25,6 +26,8 @@ pub struct World {
     pub hold: Option<Span>,
     /// Discipline `rounds`: how long a round is, and an allocation stands.
     pub rounds: RoundRules,
+    /// Which batch sizes there are, and what becomes of late requests.
+    pub serving: Serving,
 }
 
 /// Durations of the discipline `rounds`.
@@ -69,6 +72,12 @@ pub enum WorldError {
     /// A policy that waits would be asked again at the same moment, for ever.
     #[error("the longest hold is 0: leave it out or make it longer")]
     NoHold,
+    /// Dropping must cost something.
+    #[error("late requests cannot be dropped by the objective {objective}: use misses, which counts them")]
+    DropsCostNothing {
+        /// The objective.
+        objective: &'static str,
+    },
     /// A job that no placement or no cost could be given for.
     #[error("job {label} has {what}: a gang is at least 1 device, a weight a number from 0")]
     BadJob {
@@ -109,7 +118,23 @@ impl World {
             }
         }
         let rounds = RoundRules::default();
-        Ok(World { cluster, workload, timing, discipline, objective, hold, rounds })
+        let serving = Serving::default();
+        Ok(World { cluster, workload, timing, discipline, objective, hold, rounds, serving })
+    }
+
+    /// The same world with other rules of serving; `catalog` is the one it was built with.
+    ///
+    /// # Errors
+    /// Dropping, where the objective does not count misses.
+    pub fn with_serving(mut self, catalog: &Catalog, serving: Serving) -> Result<World, WorldError> {
+        if serving.late == Late::Drop && !matches!(self.objective, Objective::Misses { .. }) {
+            return Err(WorldError::DropsCostNothing { objective: self.objective.name() });
+        }
+        if serving.batches == Batches::Measured {
+            self.timing.keep_measured_batches(catalog);
+        }
+        self.serving = serving;
+        Ok(self)
     }
 
     /// The same world with other rounds.

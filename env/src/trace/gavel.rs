@@ -278,7 +278,7 @@ impl Reader<'_> {
         }
         self.report.notes.push(format!("{} job types with speeds from {}", self.speeds.len(), self.file));
         let truths = vec![Truth::AsEstimated; self.jobs.len()];
-        Ok((Workload { jobs: self.jobs, truths, speeds: self.speeds }, self.report))
+        Ok((Workload { jobs: self.jobs, truths, speeds: self.speeds, clients: None }, self.report))
     }
 }
 
