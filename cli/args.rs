@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -38,7 +39,7 @@ pub(crate) struct Simulate {
     /// Scenario: a built-in name or a TOML file
     #[arg(long, value_name = "NAME|FILE.toml", required_unless_present = "trace", conflicts_with = "trace")]
     pub(crate) scenario: Option<String>,
-    /// Trace: .swf, .csv or .jsonl
+    /// Trace: .swf, .csv, .jsonl or .json (a Gavel input)
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
     /// Cluster for a .csv or .jsonl trace: that of this scenario
@@ -58,7 +59,7 @@ pub(crate) struct Simulate {
     pub(crate) first: usize,
     /// Take this many jobs
     #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
     /// How decisions are carried out [default: the scenario's, or free]
     #[arg(long, value_enum)]
     pub(crate) queue: Option<Queue>,
@@ -82,6 +83,8 @@ pub(crate) enum Queue {
     Commit,
     /// As commit; jobs that should end before it can start may overtake
     CommitBackfill,
+    /// Time slices: what starts waits again after one quantum
+    Rounds,
 }
 
 impl From<Queue> for Discipline {
@@ -90,6 +93,7 @@ impl From<Queue> for Discipline {
             Queue::Free => Discipline::Free,
             Queue::Commit => Discipline::Commit,
             Queue::CommitBackfill => Discipline::CommitBackfill,
+            Queue::Rounds => Discipline::Rounds,
         }
     }
 }
@@ -115,7 +119,7 @@ pub(crate) struct Bench {
     /// Frozen policies to compare with them
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
-    /// Test episodes
+    /// Test episodes; a single one allows no interval
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) episodes: u64,
     /// Which test episodes; any number gives others, never those of training or validation
@@ -137,7 +141,7 @@ fn repetitions(text: &str) -> Result<usize, String> {
 /// Describe a trace, a scenario or a frozen policy
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
-    /// A trace (.swf, .csv, .jsonl), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
+    /// A trace (.swf, .csv, .jsonl, .json), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
     #[arg(value_name = "FILE")]
     pub(crate) what: PathBuf,
     /// Cluster for a .csv or .jsonl trace: that of this scenario

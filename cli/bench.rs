@@ -1,13 +1,14 @@
 //! `yardmaster bench`: the same held-out episodes for every policy.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry::STANDARD;
+use yardmaster_agent::registry;
 use yardmaster_env::spec::{BUILTIN, Scenario, Split};
 
 use crate::args::Bench;
@@ -40,8 +41,8 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     if args.speed {
         return speed::run(args);
     }
-    let json = Output::maybe(args.json.as_deref())?;
-    let markdown = Output::maybe(args.markdown.as_deref())?;
+    let [json, markdown] =
+        Output::all([("--json", args.json.as_deref()), ("--markdown", args.markdown.as_deref())])?;
     let scenarios = scenarios(&args.scenario)?;
     let bar = ProgressBar::new(args.episodes * scenarios.len() as u64);
     bar.set_style(ProgressStyle::with_template("{msg:>16} [{bar:40}] {pos}/{len} episodes, {eta} left")?);
@@ -94,21 +95,29 @@ fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
     }
     for path in &args.checkpoint {
         let frozen = input::policy(path)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let refused = || format!("{} is refused", path.display());
+        let name = learned_name(path);
+        let refused = || format!("{} is not a usable frozen policy", path.display());
         Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
         let net = Arc::new(frozen.net().clone());
         contestants.push(Contestant::learned(&name, net, &frozen.card().origin.prior)?);
     }
+    for (at, Contestant { name, .. }) in contestants.iter().enumerate() {
+        ensure!(contestants[..at].iter().all(|other| other.name != *name), "{name} takes part twice");
+    }
     Ok(contestants)
 }
 
-/// The policies asked for; `all` leaves out batching variants where nothing is batched.
+/// The file's name without its ending; with folder and ending where a rule has that name.
+fn learned_name(path: &Path) -> String {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    if registry::build(&stem).is_ok() { path.display().to_string() } else { stem }
+}
+
+/// The policies asked for.
 fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
     if list != "all" {
         return Ok(list.split(',').map(|name| name.trim().to_owned()).collect());
     }
-    let batches = scenario.world(Split::Test.seed(0, 0))?.timing.models().len() > 0;
-    let keep = |name: &&&str| batches || !name.contains('+');
-    Ok(STANDARD.iter().filter(keep).map(|name| (*name).to_owned()).collect())
+    let world = scenario.world(Split::Test.seed(0, 0))?;
+    Ok(registry::standard(&world).into_iter().map(str::to_owned).collect())
 }

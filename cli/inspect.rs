@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
-use yardmaster_env::job::{Task, Workload};
+use yardmaster_env::job::{StepSpeeds, Task, Workload};
 use yardmaster_env::metrics::percentile;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -22,9 +22,7 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
     let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
         policy(path, &input::policy(path)?)
     } else if Format::of(path).is_some() {
-        let cluster =
-            args.cluster.as_deref().or(Some("gpu36").filter(|_| Format::of(path) != Some(Format::Swf)));
-        let trace = input::trace(path, cluster)?;
+        let trace = input::trace(path, args.cluster.as_deref())?;
         let report = &trace.report;
         let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
         for (reason, count) in &report.dropped {
@@ -33,9 +31,17 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         for note in &report.notes {
             let _ = writeln!(text, "  note: {note}");
         }
-        text + &machines(&trace.cluster) + &workload(&trace.workload)
+        text + &trace.cluster.as_ref().map(machines).unwrap_or_default() + &workload(&trace.workload)
     } else {
         let name = path.to_str().context("the name is not UTF-8")?;
+        ensure!(
+            name.ends_with(".toml") || !path.is_file(),
+            "{name}: the ending tells what a file holds: .swf, .csv, .jsonl, .toml or .safetensors"
+        );
+        ensure!(
+            name.ends_with(".toml") || !name.contains(['.', '/']),
+            "cannot read {name}: there is no such file"
+        );
         scenario(&input::scenario(name)?)?
     };
     Output::Stdout.write(&text)
@@ -88,6 +94,10 @@ fn workload(workload: &Workload) -> String {
             Task::Rigid { .. } => continue,
             Task::Training { model, batch, .. } => {
                 format!("trains {} (batch {batch})", catalog.training_model(model).name)
+            }
+            Task::Steps { speeds, .. } => {
+                let StepSpeeds { name, gang, .. } = &workload.speeds[speeds as usize];
+                format!("runs {name} on {gang}")
             }
             Task::Request { model } => format!("asks {}", catalog.inference_model(model).name),
         };

@@ -40,19 +40,35 @@ impl Output {
             OpenOptions::new().append(true).open(path).with_context(|| format!("cannot write {shown}"))?;
         }
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            anyhow::bail!("cannot write {shown}: there is no folder {}", folder.display());
+        }
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        let draft = builder
-            .prefix(".yardmaster-")
-            .tempfile_in(folder)
-            .with_context(|| format!("cannot write {shown}: folder {} is not writable", folder.display()))?;
+        let draft = builder.prefix(".yardmaster-").tempfile_in(folder).map_err(|error| {
+            anyhow::anyhow!(
+                "cannot write {shown}: folder {} takes no files ({})",
+                folder.display(),
+                error.kind()
+            )
+        })?;
         Ok(Output::File { path: path.to_owned(), draft })
     }
 
-    /// Opens an optional path.
-    pub(crate) fn maybe(path: Option<&Path>) -> Result<Option<Output>> {
-        path.map(Output::open).transpose()
+    /// Opens the paths of a command's options, which must differ.
+    pub(crate) fn all<const N: usize>(options: [(&str, Option<&Path>); N]) -> Result<[Option<Output>; N]> {
+        for (at, (option, path)) in options.iter().enumerate() {
+            let same = options[..at].iter().find(|(_, other)| other.is_some() && other == path);
+            if let (Some((other, _)), Some(path)) = (same, path) {
+                anyhow::bail!("{other} and {option} cannot both be written to {}", path.display());
+            }
+        }
+        let mut outputs = [const { None }; N];
+        for (output, (_, path)) in outputs.iter_mut().zip(options) {
+            *output = path.map(Output::open).transpose()?;
+        }
+        Ok(outputs)
     }
 
     /// Whether this is standard output, which then must hold nothing else.

@@ -1,10 +1,11 @@
 //! `yardmaster simulate`: one policy, one episode or trace.
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::{Policy, play};
@@ -47,9 +48,11 @@ struct Refusal {
 
 /// Runs the command.
 pub(crate) fn run(args: &Simulate) -> Result<()> {
-    let json = Output::maybe(args.json.as_deref())?;
-    let starts = Output::maybe(args.starts.as_deref())?;
-    let gantt = Output::maybe(args.gantt.as_deref())?;
+    let [json, starts, gantt] = Output::all([
+        ("--json", args.json.as_deref()),
+        ("--starts", args.starts.as_deref()),
+        ("--gantt", args.gantt.as_deref()),
+    ])?;
     let mut policy = policy(args)?;
     let (world, source) = world(args)?;
     let begin = Instant::now();
@@ -92,16 +95,19 @@ fn policy(args: &Simulate) -> Result<Box<dyn Policy>> {
             let frozen = input::policy(path)?;
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
             let shown = path.display();
-            Ok(Box::new(Learned::from_frozen(name, &frozen).with_context(|| format!("{shown} is refused"))?))
+            Ok(Box::new(
+                Learned::from_frozen(name, &frozen)
+                    .with_context(|| format!("{shown} is not a usable frozen policy"))?,
+            ))
         }
         (Some(name), None) => Ok(registry::build(name)?),
-        (None, None) => anyhow::bail!("give --policy or --checkpoint"),
+        (None, None) => bail!("give --policy or --checkpoint"),
     }
 }
 
 fn world(args: &Simulate) -> Result<(World, String)> {
     let queue = args.queue.map(Discipline::from);
-    let count = args.jobs.unwrap_or(usize::MAX);
+    let count = args.jobs.map_or(usize::MAX, NonZeroUsize::get);
     let (mut world, source) = match (&args.scenario, &args.trace) {
         (Some(name), _) => {
             let scenario = input::scenario(name)?;
@@ -111,20 +117,32 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         }
         (None, Some(path)) => {
             let trace = input::trace(path, args.cluster.as_deref())?;
+            for (reason, count) in &trace.report.dropped {
+                eprintln!("{}: dropped {count} of {} rows: {reason}", path.display(), trace.report.rows);
+            }
+            let Some(cluster) = trace.cluster else {
+                let name = path.display();
+                bail!(
+                    "{name} does not say which machines there are: add --cluster with a scenario that has them"
+                );
+            };
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
-            let world =
-                World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+            let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?
+                .with_rounds(trace.rounds)?;
             (world, path.display().to_string())
         }
-        (None, None) => anyhow::bail!("give --scenario or --trace"),
+        (None, None) => bail!("give --scenario or --trace"),
     };
     if args.first > 0 || args.jobs.is_some() || queue.is_some() {
         let workload = world.workload.slice(args.first, count);
         if workload.is_empty() {
-            anyhow::bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
+            bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, .. } = world;
-        world = World::new(Catalog::builtin(), cluster, workload, discipline, objective, hold)?;
+        let World { cluster, discipline, objective, hold, rounds, serving, .. } = world;
+        let catalog = Catalog::builtin();
+        world = World::new(catalog, cluster, workload, discipline, objective, hold)?
+            .with_rounds(rounds)?
+            .with_serving(catalog, serving)?;
     }
     Ok((world, source))
 }

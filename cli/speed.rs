@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 use yardmaster_agent::learned::Learned;
@@ -49,7 +49,7 @@ struct Row {
 
 /// Measures every case and prints a table.
 pub(crate) fn run(args: &Bench) -> Result<()> {
-    let json = Output::maybe(args.json.as_deref())?;
+    let [json] = Output::all([("--json", args.json.as_deref())])?;
     let mut bench = Speed { repetitions: args.repetitions, rows: Vec::new() };
     bench.rules(args.trace.as_deref())?;
     bench.moments()?;
@@ -160,7 +160,9 @@ impl Speed {
 fn recorded(path: &Path, discipline: Discipline) -> Result<Arc<World>> {
     let trace = input::trace(path, None)?;
     let objective = Objective::CompletionTime;
-    let world = World::new(Catalog::builtin(), trace.cluster, trace.workload, discipline, objective, None)?;
+    let cluster =
+        trace.cluster.with_context(|| format!("{} does not say which machines it ran on", path.display()))?;
+    let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?;
     Ok(Arc::new(world))
 }
 

@@ -46,7 +46,7 @@ pub enum FrozenError {
         limit: usize,
     },
     /// Cut short, or no safetensors file at all.
-    #[error("not a safetensors file: {0}")]
+    #[error("cut short, or no safetensors file: {0}")]
     Container(#[from] SafeTensorError),
     /// The metadata has no card, or more than a card.
     #[error("the header's metadata has the keys {0:?}, expected only \"card\"")]

@@ -1,20 +1,24 @@
 //! Policies by name: a whole rule (`mct`), or rules joined by `+` (`sjf+wrr+timeout(ms=2)`).
 
-use yardmaster_env::units::Span;
+use yardmaster_env::sim::World;
+use yardmaster_env::view::Discipline;
 
 use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::completion::EarliestCompletion;
 use crate::heuristics::composite::Composite;
+use crate::heuristics::fifo::Fifo;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::heuristics::random::Random;
 use crate::policy::Policy;
 
 /// Rules that choose work and devices together, with what they do.
-const WHOLE: [(&str, &str); 3] = [
+const WHOLE: [(&str, &str); 5] = [
     ("random", "any legal start, with equal probability"),
     ("eft", "the start that ends first, on free devices"),
     ("mct", "the start that ends first; work may wait for a busy faster device"),
+    ("fifo", "first in, first out, blind to speed; time slices: whole devices until done"),
+    ("fifo-perf", "the same, each on the fastest kind with room (Gavel's fifo_perf)"),
 ];
 
 /// A policy name that cannot be built.
@@ -80,8 +84,21 @@ pub fn entries() -> Vec<Entry> {
     all
 }
 
-/// The policies that a comparison takes when it is asked for `all`.
-pub const STANDARD: [&str; 8] = ["random", "fcfs", "sjf", "wrr", "eft", "mct", "mct+one", "mct+timeout"];
+/// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
+pub fn standard(world: &World) -> Vec<&'static str> {
+    if world.discipline.commits() {
+        // A batch queue asks for an order and nothing else.
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
+    }
+    let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
+    if world.discipline == Discipline::Rounds {
+        names.extend(["rr", "fifo-perf"]);
+    }
+    if world.timing.models().len() > 0 {
+        names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
+    }
+    names
+}
 
 /// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
@@ -89,10 +106,13 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     for part in name.split('+') {
         parts.take(name, part.trim())?;
     }
+    parts.check_whole(name)?;
     let batching = parts.batching.map_or(Batching::Largest, |(_, rule)| rule);
     Ok(match parts.whole.as_deref() {
         Some("random") => Box::new(Random::default()),
         Some("eft") => Box::new(EarliestCompletion::eft(name, batching)),
+        Some("fifo") => Box::new(Fifo::blind(name)),
+        Some("fifo-perf") => Box::new(Fifo::perf(name)),
         Some(_) => Box::new(EarliestCompletion::mct(name, batching)),
         None => {
             let order = parts.order.map_or(Order::Fcfs, |(_, rule)| rule);
@@ -139,6 +159,26 @@ impl Parts {
             };
         }
         Err(RegistryError::Unknown { name: policy.to_owned(), near: near(rule) })
+    }
+
+    /// A whole rule has an order and a placement of its own, and `random` its batching too.
+    fn check_whole(&self, policy: &str) -> Result<(), RegistryError> {
+        let Some(whole) = &self.whole else { return Ok(()) };
+        let batching = self.batching.as_ref().filter(|_| whole == "random");
+        let others = [
+            ("order", self.order.as_ref().map(|(rule, _)| rule)),
+            ("placement", self.placing.as_ref().map(|(rule, _)| rule)),
+            ("batching", batching.map(|(rule, _)| rule)),
+        ];
+        match others.into_iter().find_map(|(part, rule)| Some((part, rule?))) {
+            None => Ok(()),
+            Some((part, rule)) => Err(RegistryError::Twice {
+                policy: policy.into(),
+                part,
+                first: whole.clone(),
+                second: rule.clone(),
+            }),
+        }
     }
 }
 
@@ -201,17 +241,13 @@ fn with_parameters(
     rule: Batching,
     parameters: &Parameters<'_>,
 ) -> Result<Batching, RegistryError> {
-    let Batching::Timeout { mut wait } = rule else {
-        return no_parameters(part, parameters).map(|()| rule);
-    };
-    for &(key, value) in parameters {
-        if key != "ms" {
-            let why = format!("there is no parameter {key:?}, valid is ms");
-            return Err(RegistryError::Parameter { part: part.to_owned(), why });
-        }
-        wait = Span::from_secs_f64(value / 1e3);
-    }
-    Ok(Batching::Timeout { wait })
+    let bad = |why| RegistryError::Parameter { part: part.to_owned(), why };
+    parameters.iter().try_fold(rule, |rule, &(key, value)| match rule.with(key, value) {
+        Ok(Some(rule)) => Ok(rule),
+        Ok(None) => Err(bad(format!("{key} is {value}, it must be a whole number"))),
+        Err([]) => Err(bad(format!("there is no parameter {key:?}, it takes none"))),
+        Err(valid) => Err(bad(format!("there is no parameter {key:?}, valid is {}", valid.join(" or ")))),
+    })
 }
 
 #[cfg(test)]
@@ -227,18 +263,25 @@ mod tests {
 
     #[test]
     fn every_entry_and_standard_policy_builds() {
-        for name in entries().iter().map(|entry| entry.name).chain(STANDARD) {
+        for name in entries().iter().map(|entry| entry.name) {
             assert!(build(name).is_ok(), "{name}");
         }
         assert!(build("sjf+wrr+timeout(ms=2)").is_ok());
+        assert!(build("mct+wait-for(k=8,ms=20)").is_ok());
     }
 
     #[test]
     fn mistakes_are_named() {
         assert!(error("sfj").starts_with("unknown policy \"sfj\", did you mean sjf or "));
         assert!(error("sjf+fcfs").contains("two order rules: sjf and fcfs"));
+        assert!(error("fcfs+mct").contains("two order rules: mct and fcfs"));
+        assert!(error("random+one").contains("two batching rules: random and one"));
+        assert!(build("mct+one").is_ok());
         assert!(error("timeout(s=2)").contains("valid is ms"));
         assert!(error("timeout(ms=-2)").contains("positive"));
         assert!(error("sjf(ms=2)").contains("takes none"));
+        assert!(error("one(ms=2)").contains("takes none"));
+        assert!(error("wait-for(n=2)").contains("valid is k or ms"));
+        assert!(error("fixed(k=2.5)").contains("k is 2.5, it must be a whole number"));
     }
 }

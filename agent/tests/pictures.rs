@@ -14,9 +14,12 @@ use yardmaster_env::cluster::{Cluster, Node};
 use yardmaster_env::gantt;
 use yardmaster_env::job::{Job, Task, Truth, Workload};
 use yardmaster_env::objective::Objective;
-use yardmaster_env::sim::World;
+use yardmaster_env::sim::{RoundRules, World};
 use yardmaster_env::units::{KindId, Span, Time};
 use yardmaster_env::view::Discipline;
+
+#[path = "pictures/rounds.rs"]
+mod rounds;
 
 /// Plays a policy on `nodes | jobs` and compares the drawing.
 ///
@@ -32,6 +35,8 @@ fn check_under(discipline: Discipline, policy: &str, case: &str, expect: Expect)
     let (cluster, workload) = (cluster(nodes), workload(jobs));
     let catalog = Catalog::builtin();
     let world = World::new(catalog, cluster, workload, discipline, Objective::CompletionTime, None).unwrap();
+    let rounds = RoundRules { quantum: Span::from_secs(2), reallocate: Span::from_secs(4) };
+    let world = world.with_rounds(rounds).unwrap();
     let sim = play(&Arc::new(world), &mut *registry::build(policy).unwrap(), 0).unwrap();
     expect.assert_eq(&gantt::text(&sim, Span::from_secs(1)));
 }

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
-use crate::view::{Decision, Discipline, View};
+use crate::view::{Decision, View};
 
 /// Work groups that are offered at most.
 pub const MAX_WORKS: usize = 32;
@@ -103,7 +103,7 @@ impl Candidates {
             return (action == self.list.len() && self.wait).then_some(Decision::Wait { until: None });
         };
         let job = self.works[candidate.work].job;
-        if view.discipline != Discipline::Free {
+        if view.discipline.commits() {
             return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
         let nodes = view.place(self.nodes[candidate.node].slot, view.job(job).gang)?;
@@ -115,6 +115,7 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
+            Decision::Allocate { .. } => return None,
             Decision::Reserve { order } => (*order.first()?, 0, 1),
             Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
         };
@@ -227,17 +228,18 @@ impl Candidates {
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
         let group = &self.works[work];
         let slot = self.nodes[node].slot;
-        let commits = view.discipline != Discipline::Free;
+        let commits = view.discipline.commits();
         let Some(most) = group.most(view, slot) else { return };
         if !commits && self.nodes[node].free < view.job(group.job).gang {
             return;
         }
-        let Some(_) = group.stream else {
+        let Some(stream) = group.stream else {
             self.list.push(Candidate { work, node, batch: most });
             return;
         };
         let mut last = 0;
-        for batch in [most, most - most / 4, most.div_ceil(2), 1] {
+        for wanted in [most, most - most / 4, most.div_ceil(2), 1] {
+            let batch = view.timing.largest(stream, slot, wanted);
             if batch != last {
                 self.list.push(Candidate { work, node, batch });
                 last = batch;
@@ -250,9 +252,7 @@ impl WorkGroup {
     /// The largest batch on a kind; `None` where the work does not run.
     pub fn most(&self, view: &View<'_>, slot: KindSlot) -> Option<u32> {
         match (self.stream, view.job(self.job).task) {
-            (Some(stream), _) => {
-                Some(view.timing.max_batch(stream, slot).min(self.count)).filter(|&most| most > 0)
-            }
+            (Some(stream), _) => Some(view.timing.largest(stream, slot, self.count)).filter(|&most| most > 0),
             (None, Task::Training { batch, .. }) => view.estimate(self.job, slot).map(|_| batch),
             (None, _) => view.estimate(self.job, slot).map(|_| 1),
         }
@@ -288,6 +288,7 @@ fn likeness(job: &Job) -> u64 {
         Task::Rigid { requested } => [0, 0, requested.0],
         Task::Training { model, batch, samples } => [1 << 16 | u64::from(model.0), u64::from(batch), samples],
         Task::Request { model } => [2 << 16 | u64::from(model.0), 0, 0],
+        Task::Steps { speeds, steps } => [3 << 16, u64::from(speeds), steps],
     };
     let gang = u64::from(job.gang) << 32 | u64::from(job.procs);
     // Adding zero makes one of the two zeros, which are equal.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{InferenceId, Span, Time, TrainingId};
+use crate::serving::Clients;
+use crate::units::{InferenceId, JobId, KindId, Span, Time, TrainingId};
 
 /// A unit of work as its owner submitted it; everything here is known to a policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,13 @@ pub enum Task {
         /// Samples to process in all.
         samples: u64,
     },
+    /// Runs `steps` steps at speeds that came with the trace.
+    Steps {
+        /// Index into [`Workload::speeds`].
+        speeds: u32,
+        /// Steps in all.
+        steps: u64,
+    },
     /// Asks for one answer from `model`; requests of one model can share a batch.
     Request {
         /// The model, with its measured batch latencies.
@@ -60,6 +68,35 @@ impl Job {
             _ => None,
         }
     }
+
+    /// The job as whole steps, as its owner describes it: a rigid job has one a nanosecond; a request has none.
+    pub fn steps(&self) -> u64 {
+        match self.task {
+            Task::Rigid { requested } => requested.0,
+            Task::Training { batch, samples, .. } => samples.div_ceil(u64::from(batch.max(1))),
+            Task::Steps { steps, .. } => steps,
+            Task::Request { .. } => 0,
+        }
+    }
+}
+
+/// How fast jobs of one type and gang size run, as a trace tells it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct StepSpeeds {
+    /// What these jobs are called.
+    pub name: String,
+    /// Devices of each.
+    pub gang: u32,
+    /// Steps per second of the whole gang by device kind, above 0; where a kind is absent they do not run.
+    pub by_kind: Vec<(KindId, f64)>,
+}
+
+impl StepSpeeds {
+    /// Steps per second of the whole gang; `None` where the job does not run.
+    pub fn on(&self, kind: KindId) -> Option<f64> {
+        let found = self.by_kind.iter().find(|(known, _)| *known == kind);
+        found.map(|&(_, speed)| speed).filter(|&speed| speed > 0.0 && speed.is_finite())
+    }
 }
 
 /// What the simulator knows about a job and a policy does not.
@@ -79,6 +116,13 @@ pub struct Workload {
     pub jobs: Vec<Job>,
     /// As they will turn out, aligned with `jobs`.
     pub truths: Vec<Truth>,
+    /// Speeds that came with the trace; see [`Task::Steps`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speeds: Vec<StepSpeeds>,
+    /// Who sends the jobs, if they come from a closed loop: all but the first request of each client then arrive at
+    /// [`Time::MAX`], until the simulator knows better.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<Clients>,
 }
 
 impl Workload {
@@ -98,10 +142,25 @@ impl Workload {
         self.jobs.is_empty()
     }
 
-    /// The jobs `[first, first + count)`, clipped to the workload.
+    /// How many jobs have a moment of arrival before anything has happened.
+    pub fn sent_at_first(&self) -> usize {
+        self.clients.map_or(self.len(), |clients| self.len().min(clients.count as usize))
+    }
+
+    /// The jobs `[first, first + count)`, clipped to the workload. A closed loop is started anew.
     pub fn slice(&self, first: usize, count: usize) -> Workload {
         let first = first.min(self.len());
         let end = first.saturating_add(count).min(self.len());
-        Workload { jobs: self.jobs[first..end].to_vec(), truths: self.truths[first..end].to_vec() }
+        let kept = if self.clients.is_some() { 0..end - first } else { first..end };
+        let (jobs, truths) = (self.jobs[kept.clone()].to_vec(), self.truths[kept].to_vec());
+        Workload { jobs, truths, speeds: self.speeds.clone(), clients: self.clients }
+    }
+
+    /// The steps that a job really takes; see [`Job::steps`].
+    pub fn true_steps(&self, id: JobId) -> u64 {
+        match (self.jobs[id.index()].task, self.truths[id.index()]) {
+            (Task::Rigid { .. }, Truth::Duration(duration)) => duration.0,
+            _ => self.jobs[id.index()].steps(),
+        }
     }
 }

@@ -16,6 +16,9 @@ pub struct Metrics {
     pub jobs: usize,
     /// Jobs that could never run on this cluster.
     pub refused: usize,
+    /// Requests that left at their deadline without having been served.
+    #[serde(default)]
+    pub dropped: usize,
     /// Completion time: finish - arrival.
     pub mean_jct_s: f64,
     /// Median completion time (nearest rank).
@@ -37,7 +40,7 @@ pub struct Metrics {
     pub utilization_to_last_start: f64,
     /// Last finish - first arrival.
     pub makespan_s: f64,
-    /// Share of jobs that met their deadline; a job without one has met it.
+    /// Share of jobs, dropped requests among them, that met their deadline; a job without one has met it.
     pub slo_attainment: f64,
     /// Jobs that had a deadline.
     pub deadlines: usize,
@@ -56,13 +59,16 @@ impl Metrics {
         let jobs = &world.workload.jobs;
         let done: Vec<(&Job, &Record)> =
             jobs.iter().zip(sim.records()).filter(|(_, record)| record.state == State::Finished).collect();
-        let refused = sim.records().iter().filter(|record| record.state == State::Refused).count();
+        let in_state = |state| sim.records().iter().filter(|record| record.state == state).count();
+        let (refused, dropped) = (in_state(State::Refused), in_state(State::Dropped));
         let base = Metrics {
             jobs: done.len(),
             refused,
+            dropped,
+            deadlines: dropped,
             decisions: sim.decisions(),
             objective: sim.cost().score(),
-            slo_attainment: 1.0,
+            slo_attainment: if dropped > 0 { 0.0 } else { 1.0 },
             ..Metrics::default()
         };
         if done.is_empty() { base } else { base.measure(&done, world.cluster.procs() as f64) }
@@ -85,9 +91,10 @@ impl Metrics {
         times.sort_by(f64::total_cmp);
         self.p50_jct_s = percentile(&times, 0.50);
         self.p99_jct_s = percentile(&times, 0.99);
-        self.deadlines = done.iter().filter(|(job, _)| job.deadline.is_some()).count();
-        self.slo_attainment =
-            mean(&|job, record| f64::from(job.deadline.is_none_or(|deadline| record.finish <= deadline)));
+        self.deadlines += done.iter().filter(|(job, _)| job.deadline.is_some()).count();
+        let met =
+            |(job, record): &&(&Job, &Record)| job.deadline.is_none_or(|deadline| record.finish <= deadline);
+        self.slo_attainment = done.iter().filter(met).count() as f64 / (done.len() + self.dropped) as f64;
         self.use_of_devices(done, procs);
         self
     }
@@ -103,7 +110,7 @@ impl Metrics {
             .iter()
             .map(|(job, record)| {
                 let shared = if job.request_model().is_some() { f64::from(record.batch) } else { 1.0 };
-                (record.finish - record.start).as_secs_f64() * f64::from(job.procs) / shared
+                record.run_time().as_secs_f64() * f64::from(job.procs) / shared
             })
             .sum();
         self.makespan_s = last(|record| record.finish);
@@ -118,7 +125,7 @@ impl Metrics {
 
 /// max(1, completion time / max(run time, 10 s)).
 pub fn bounded_slowdown(job: &Job, record: &Record) -> f64 {
-    let run = (record.finish - record.start).as_secs_f64();
+    let run = record.run_time().as_secs_f64();
     let jct = (record.finish - job.arrival).as_secs_f64();
     (jct / run.max(SLOWDOWN_FLOOR_S)).max(1.0)
 }

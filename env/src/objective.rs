@@ -99,6 +99,12 @@ impl CostMeter {
         self.total += self.objective.at_start(job, finish);
     }
 
+    /// A request is dropped at its deadline: a miss.
+    pub fn drop(&mut self, job: &Job, shortest: Span) {
+        self.total += self.objective.at_start(job, Time::MAX);
+        self.leave(job, shortest);
+    }
+
     /// A job finishes.
     pub fn leave(&mut self, job: &Job, shortest: Span) {
         self.rate -= self.objective.rate(job, shortest);

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
 use crate::objective::Objective;
+use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
 use crate::units::Span;
@@ -29,6 +30,12 @@ pub struct Spec {
     /// not wait while nothing runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_ms: Option<f64>,
+    /// What becomes of a request whose deadline passes while it waits.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub late: Late,
+    /// Which batch sizes may be served.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub batches: Batches,
     /// What is to be made small.
     pub objective: Objective,
     /// The rule that learned policies start from.
@@ -212,8 +219,9 @@ impl Scenario {
             .generate(catalog, &self.cluster, seed)
             .map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
-        let Spec { discipline, objective, .. } = self.spec;
+        let Spec { discipline, objective, late, batches, .. } = self.spec;
         World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
+            .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
             .map_err(|why| SpecError::World { file: file(), why })
     }
 

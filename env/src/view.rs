@@ -35,6 +35,8 @@ pub struct View<'a> {
     pub running: &'a [Running],
     /// What has been seen of the workload so far.
     pub history: &'a History,
+    /// Discipline `rounds`: what each job has received, aligned with `jobs`. Empty under the others.
+    pub progress: &'a [Progress],
     /// How decisions are carried out.
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
@@ -113,6 +115,19 @@ pub struct History {
     pub first: Option<Time>,
 }
 
+/// What a job has received under the discipline `rounds`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps taken, as [`Job::steps`] counts them, those of a slice that runs included.
+    pub steps: u64,
+    /// Slices it was given.
+    pub slices: u32,
+    /// Their length in all.
+    pub received: Span,
+    /// Its place in line: lower for work that has waited longer since it arrived or was last cut off.
+    pub turn: u64,
+}
+
 /// How decisions are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -124,10 +139,19 @@ pub enum Discipline {
     Commit,
     /// As `Commit`; jobs that should end before the chosen one can start may overtake it.
     CommitBackfill,
+    /// Time slices: what starts runs for one quantum at most and then waits again, with its progress kept.
+    Rounds,
+}
+
+impl Discipline {
+    /// Whether the policy only says which job is next, which is then started before any other.
+    pub fn commits(self) -> bool {
+        matches!(self, Discipline::Commit | Discipline::CommitBackfill)
+    }
 }
 
 /// A scheduler's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// Start a job, or a batch of the oldest requests of its stream.
     Start {
@@ -144,11 +168,32 @@ pub enum Decision {
         /// Backfilling goes by submit time and takes jobs submitted together in queue order.
         order: SmallVec<[JobId; 1]>,
     },
-    /// Start nothing more until the next event, or until a moment if that is earlier.
+    /// Discipline `rounds`, before anything is started in a round: how the coming rounds are shared out, until jobs
+    /// have come or gone and the allocation is old enough to be asked for anew.
+    Allocate {
+        /// At least one above 0.
+        portions: Vec<Portion>,
+        /// Whether devices that are left over go to jobs without a share there, if they were waiting or running when
+        /// the allocation was made.
+        fill: bool,
+    },
+    /// Start nothing more until the next event, or until a moment if that is earlier; under `rounds`, until the
+    /// next round.
     Wait {
         /// When to ask again at the latest.
         until: Option<Time>,
     },
+}
+
+/// A share of the coming rounds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Portion {
+    /// A waiting job.
+    pub job: JobId,
+    /// On which kind.
+    pub slot: KindSlot,
+    /// The part of the time in which it should run there, from 0 to 1.
+    pub share: f64,
 }
 
 impl<'a> View<'a> {
@@ -160,6 +205,19 @@ impl<'a> View<'a> {
     /// The estimated duration of a job on a kind; `None` where it does not run. Not for requests.
     pub fn estimate(&self, id: JobId, slot: KindSlot) -> Option<Span> {
         self.timing.job(id.index(), slot)
+    }
+
+    /// The estimated rest of a job on a kind, given what it has done; `None` where it does not run.
+    pub fn remaining(&self, id: JobId, slot: KindSlot) -> Option<Span> {
+        let all = self.estimate(id, slot)?;
+        let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
+        let share = 1.0 - (done as f64 / steps as f64).min(1.0);
+        Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * share) })
+    }
+
+    /// What the job has received so far; nothing under disciplines other than `rounds`.
+    pub fn progress(&self, id: JobId) -> Progress {
+        self.progress.get(id.index()).copied().unwrap_or_default()
     }
 
     /// How long the job has waited.

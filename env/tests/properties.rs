@@ -15,9 +15,15 @@ use yardmaster_env::gym::{EnvError, SchedulingEnv, Settings};
 use yardmaster_env::job::{Job, Task, Truth, Workload};
 use yardmaster_env::objective::Objective;
 use yardmaster_env::observe::{GLOBAL, JOB, NODE, Observer, PAIR};
-use yardmaster_env::sim::{Illegal, Record, Simulator, State, World};
+use yardmaster_env::sim::{Illegal, Record, RoundRules, Simulator, State, World};
 use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};
-use yardmaster_env::view::{Decision, Discipline, History, Placement, Running, Share, View, slot_of};
+use yardmaster_env::view::{
+    Decision, Discipline, History, Placement, Portion, Progress, Running, Share, View, slot_of,
+};
+
+#[path = "properties/legal.rs"]
+mod legal;
+use legal::{any_decision, is_legal};
 
 /// A world and the choices made in it.
 #[derive(Clone, Debug)]
@@ -36,11 +42,18 @@ fn case() -> impl Strategy<Value = Case> {
     let gap = prop_oneof![2 => Just(0_u64), 1 => 0..8_u64];
     // Durations of nothing, and many equal ones.
     let job = (gap, 0..6_u64, proptest::option::of(0..9_u64), 1..7_u32, 1..3_u8);
-    let disciplines = [Discipline::Free, Discipline::Free, Discipline::Commit, Discipline::CommitBackfill];
-    let world = (vec((0..4_u16, 1..4_u32), 1..5), vec(job, 1..60), 0..4_usize, any::<bool>());
+    let disciplines = [
+        Discipline::Free,
+        Discipline::Free,
+        Discipline::Rounds,
+        Discipline::Rounds,
+        Discipline::Commit,
+        Discipline::CommitBackfill,
+    ];
+    let world = (vec((0..4_u16, 1..4_u32), 1..5), vec(job, 1..60), 0..6_usize, any::<bool>());
     (world, vec(0..1000_usize, 1..40)).prop_map(move |((mut nodes, jobs, discipline, hold), choices)| {
         let discipline = disciplines[discipline];
-        if discipline != Discipline::Free {
+        if discipline.commits() {
             nodes.iter_mut().for_each(|(kind, _)| *kind = 0);
         }
         Case { nodes, jobs, discipline, hold, choices }
@@ -71,7 +84,10 @@ impl Case {
         let cluster = Cluster::new(self.nodes.iter().enumerate().map(node).collect());
         let hold = self.hold.then(|| Span::from_secs(3));
         let objective = Objective::CompletionTime;
-        Arc::new(World::new(Catalog::builtin(), cluster, workload, self.discipline, objective, hold).unwrap())
+        let world =
+            World::new(Catalog::builtin(), cluster, workload, self.discipline, objective, hold).unwrap();
+        let rounds = RoundRules { quantum: half_seconds(3), reallocate: half_seconds(8) };
+        Arc::new(world.with_rounds(rounds).unwrap())
     }
 
     /// The choice at the simulation's next decision. In the long run work is preferred to waiting.
@@ -80,6 +96,28 @@ impl Case {
         let patient = at < 20 * self.jobs.len();
         let action = if patient { self.choices[at % self.choices.len()] % candidates.actions() } else { 0 };
         candidates.decision(&sim.view(), action).unwrap()
+    }
+
+    /// As [`Case::choose`]; between rounds sometimes an allocation.
+    fn choose_shares(&self, sim: &Simulator, candidates: &Candidates) -> Decision {
+        let view = sim.view();
+        let taken = |salt: usize| self.choices[(sim.decisions() as usize + salt) % self.choices.len()];
+        if view.discipline != Discipline::Rounds || !view.running.is_empty() || taken(0) % 3 > 0 {
+            return self.choose(sim, candidates);
+        }
+        let mut left: Vec<f64> = view.free_by_kind.iter().map(|&free| f64::from(free)).collect();
+        let mut portions = Vec::new();
+        for (at, &job) in view.queue.iter().enumerate() {
+            let slot = taken(at) % left.len();
+            let gang = f64::from(view.job(job).gang);
+            let share = [0.25_f64, 0.5, 1.0][taken(at + 1) % 3].min(left[slot] / gang);
+            if gang <= f64::from(view.free_by_kind[slot]) && share > 0.0 {
+                left[slot] -= share * gang;
+                portions.push(Portion { job, slot, share });
+            }
+        }
+        let allocate = Decision::Allocate { portions, fill: taken(1) % 2 == 0 };
+        if is_legal(&view, &allocate) { allocate } else { self.choose(sim, candidates) }
     }
 
     /// Plays on to the end; `judge` sees the simulation before each decision.
@@ -93,7 +131,7 @@ impl Case {
             candidates.fill(&view);
             prop_assert!(candidates.actions() > 0, "a decision without actions");
             judge(&sim, &candidates)?;
-            let decision = self.choose(&sim, &candidates);
+            let decision = self.choose_shares(&sim, &candidates);
             let outcome = sim.apply(decision);
             prop_assert_eq!(outcome, Ok(()));
         }
@@ -108,8 +146,17 @@ fn seen(sim: &Simulator) -> impl PartialEq + std::fmt::Debug + use<> {
         (view.queue.to_vec(), view.free.to_vec(), view.free_by_kind.to_vec());
     let (running, records): (Vec<Running>, Vec<Record>) = (view.running.to_vec(), sim.records().to_vec());
     let history: History = view.history.clone();
+    let progress: Vec<Progress> = view.progress.to_vec();
     let counts = (sim.now(), sim.digest(), sim.decisions(), sim.arrived(), view.may_wait);
-    (queues, running, records, history, counts, sim.cost().clone())
+    (queues, running, records, (history, progress), counts, sim.cost().clone())
+}
+
+/// When and where a job ran.
+fn runs(record: &Record) -> Vec<(Time, Time, &Placement)> {
+    if record.slices.is_empty() {
+        return vec![(record.start, record.finish, &record.nodes)];
+    }
+    record.slices.iter().map(|slice| (slice.start, slice.finish, &slice.nodes)).collect()
 }
 
 /// The latest moment for which the devices held on some node exceed its devices.
@@ -118,10 +165,10 @@ fn overfull(sim: &Simulator) -> Option<(usize, u64)> {
     (0..nodes.len()).find_map(|node| {
         // Releases come before starts of the same moment; what takes no time holds nothing.
         let mut changes: Vec<(Time, i64)> = Vec::new();
-        for record in sim.records().iter().filter(|record| record.finish > record.start) {
-            for share in record.nodes.iter().filter(|share| share.node.index() == node) {
+        for (start, finish, nodes) in sim.records().iter().flat_map(runs).filter(|run| run.1 > run.0) {
+            for share in nodes.iter().filter(|share| share.node.index() == node) {
                 let devices = i64::from(share.devices);
-                changes.extend([(record.start, devices), (record.finish, -devices)]);
+                changes.extend([(start, devices), (finish, -devices)]);
             }
         }
         changes.sort_unstable();
@@ -132,46 +179,6 @@ fn overfull(sim: &Simulator) -> Option<(usize, u64)> {
             (held > limit).then_some((node, time.0))
         })
     })
-}
-
-/// Whether a decision is legal, from the rules as documented.
-fn is_legal(view: &View<'_>, decision: &Decision) -> bool {
-    let free = view.discipline == Discipline::Free;
-    match decision {
-        Decision::Wait { until: Some(until) } => free && *until > view.now,
-        Decision::Wait { until: None } => free && view.may_wait,
-        Decision::Reserve { order } => {
-            let once = |job: &JobId| order.iter().filter(|other| *other == job).count() == 1;
-            !free && !order.is_empty() && order.iter().all(|job| view.queue.contains(job) && once(job))
-        }
-        Decision::Start { job, nodes, batch } => {
-            let known = |share: &Share| share.node.index() < view.free.len();
-            free && view.queue.contains(job)
-                && *batch == 1
-                && nodes.iter().all(known)
-                && nodes.iter().map(|share| share.devices).sum::<u32>() == view.job(*job).gang
-                && nodes.iter().all(|share| {
-                    let twice = nodes.iter().filter(|other| other.node == share.node).count() > 1;
-                    let alike = slot_of(view.cluster, share.node) == slot_of(view.cluster, nodes[0].node);
-                    !twice && alike && (1..=view.free[share.node.index()]).contains(&share.devices)
-                })
-        }
-    }
-}
-
-/// Decisions of all kinds, most of them illegal.
-fn any_decision() -> impl Strategy<Value = Decision> {
-    let share = (0..6_u32, 0..4_u32).prop_map(|(node, devices)| Share { node: NodeId(node), devices });
-    let job = || prop_oneof![4 => 0..20_u32, 1 => 0..70_u32, 1 => Just(u32::MAX)].prop_map(JobId);
-    prop_oneof![
-        6 => (job(), vec(share, 0..3), prop_oneof![4 => Just(1_u32), 1 => 0..3_u32]).prop_map(
-            |(job, nodes, batch)| Decision::Start { job, nodes: Placement::from_vec(nodes), batch }
-        ),
-        3 => vec(job(), 0..3).prop_map(|order| Decision::Reserve { order: order.into() }),
-        1 => proptest::option::of(0..40_u64).prop_map(|until| Decision::Wait {
-            until: until.map(|until| Time::ZERO + half_seconds(until))
-        }),
-    ]
 }
 
 /// Cases of each property: 300, or what YARDMASTER_CASES says (the long mode has 10,000).
@@ -208,10 +215,15 @@ proptest! {
             if record.state == State::Finished {
                 prop_assert!(record.start >= job.arrival);
                 let (_, requested, truth, ..) = case.jobs[at];
-                prop_assert_eq!(record.finish.since(record.start), half_seconds(truth.unwrap_or(requested)));
-                prop_assert_eq!(record.nodes.iter().map(|share| share.devices).sum::<u32>(), job.gang);
-                let kinds = record.nodes.iter().map(|share| world.cluster.node(share.node).kind);
-                prop_assert!(kinds.clone().all(|kind| Some(kind) == kinds.clone().next()));
+                prop_assert_eq!(record.run_time(), half_seconds(truth.unwrap_or(requested)));
+                for (_, _, nodes) in runs(record) {
+                    prop_assert_eq!(nodes.iter().map(|share| share.devices).sum::<u32>(), job.gang);
+                    let kinds = nodes.iter().map(|share| world.cluster.node(share.node).kind);
+                    prop_assert!(kinds.clone().all(|kind| Some(kind) == kinds.clone().next()));
+                }
+                let ends = runs(record);
+                prop_assert_eq!((record.start, record.finish), (ends[0].0, ends[ends.len() - 1].1));
+                prop_assert!(ends.windows(2).all(|pair| pair[0].1 <= pair[1].0), "a job ran twice at once");
             }
         }
         prop_assert_eq!(overfull(&sim), None);

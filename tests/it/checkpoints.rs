@@ -59,7 +59,8 @@ fn test_episodes_go_as_they_went_in_training() {
 fn the_policy_beats_the_classical_rules_it_claims_to_beat() {
     for path in shipped() {
         let policy = load(&path);
-        let ratios = policy.card().origin.benchmark["ratio_to"].as_object().expect("the card has ratios").clone();
+        let ratios =
+            policy.card().origin.benchmark["ratio_to"].as_object().expect("the card has ratios").clone();
         for rule in ["fcfs", "sjf", "wrr"] {
             let high = ratios[rule]["ci95"][1].as_f64().unwrap();
             assert!(high < 1.0, "{} does not beat {rule}: {}", path.display(), ratios[rule]);

@@ -1,5 +1,16 @@
 //! Integration tests: published references, golden files, and the command driven as a process.
 
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+mod bad_input;
+mod batch_chain;
 mod batch_queue;
+mod checkpoints;
+mod command;
 mod corpus;
+mod dynamic_batcher;
+mod gavel;
+mod golden;
+mod layers;
+mod serving_oracle;
 mod support;

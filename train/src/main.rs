@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command as Process;
+use std::process::{Command as Process, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
@@ -83,11 +83,18 @@ struct Run {
     config: Config,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse() {
+fn main() -> ExitCode {
+    let result = match Cli::parse() {
         Cli { command: Some(Command::Export { run, out }), .. } => export(&run, &out),
         Cli { train: Some(args), .. } => train(&args),
         Cli { .. } => unreachable!("clap asks for --scenario or a subcommand"),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -14,13 +14,13 @@ use crate::rollout::State;
 /// Decisions that go into a card as golden cases.
 const GOLDEN: usize = 16;
 
-/// Logits that differ by less count as equal.
+/// Logits that differ by less count as equal; see [`Parity::largest`].
 pub const TOLERANCE: f32 = 1e-5;
 
 /// How far the two forward passes lie apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Parity {
-    /// Largest difference of a logit.
+    /// Largest difference of a logit, relative to the decision's largest logit where that is beyond 1.
     pub largest: f32,
     /// Decisions in which another action is best, and not by a tie.
     pub differing: usize,
@@ -36,7 +36,9 @@ pub fn compare(learner: &Learner, net: &PolicyNet, states: &[State]) -> Parity {
         let alone = logits(learner, net, &[state]).concat();
         let own = net.logits(&state.obs, state.prior, &mut scratch);
         for other in [&alone, &of_all[..own.len()]] {
-            let gaps = own.iter().zip(other).map(|(a, b)| (a - b).abs());
+            // Float32 has seven digits: a logit beyond one is compared by its share of the decision's largest.
+            let scale = own.iter().fold(1.0_f32, |scale, logit| scale.max(logit.abs()));
+            let gaps = own.iter().zip(other).map(|(a, b)| (a - b).abs() / scale);
             parity.largest = gaps.fold(parity.largest, f32::max);
             let choices = first_highest(own).zip(first_highest(other));
             let differs = choices.is_some_and(|(a, b)| a != b && own[a] - own[b] >= TOLERANCE);

@@ -191,8 +191,8 @@ impl Judge {
             (0..VALIDATION).map(|number| Split::Validation.seed(VALIDATION_BASE, number)).collect();
         let worlds = seeds.iter().map(|&seed| (seed, episode(&scenario, seed))).collect();
         let mut judge = Self { scenario, seeds, worlds, rules: Vec::new() };
-        let rule = |name: &str| Contestant::rule(name);
-        let rules: Vec<Contestant> = registry::STANDARD.into_iter().map(rule).collect::<Result<_, _>>()?;
+        let names = registry::standard(&judge.worlds[&judge.seeds[0]]);
+        let rules: Vec<Contestant> = names.into_iter().map(Contestant::rule).collect::<Result<_, _>>()?;
         judge.rules = judge.rows(&rules)?;
         Ok(judge)
     }
@@ -255,11 +255,11 @@ pub fn benchmark(name: &str, net: &PolicyNet, episodes: u64, base: u64) -> Resul
     let scenario = scenario(name)?;
     let prior = scenario.spec().prior.clone();
     let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), &prior)?];
-    for rule in registry::STANDARD {
-        contestants.push(Contestant::rule(rule)?);
-    }
     let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(base, number)).collect();
     let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };
+    for rule in registry::standard(&*world(seeds[0])?) {
+        contestants.push(Contestant::rule(rule)?);
+    }
     let rows = evaluate(&contestants, &seeds, world, || ())?;
     let row = rows.first().context("there is one row a contestant")?;
     let digests: Vec<String> = seeds

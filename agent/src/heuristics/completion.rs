@@ -6,7 +6,7 @@ use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::Span;
-use yardmaster_env::view::{Decision, Discipline, View};
+use yardmaster_env::view::{Decision, View};
 
 use super::batching::{Batching, Serve};
 use super::ranked::Ranked;
@@ -103,7 +103,7 @@ impl Policy for EarliestCompletion {
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        if view.discipline != Discipline::Free {
+        if view.discipline.commits() {
             return self.reserve(view);
         }
         self.filled = false;

@@ -89,7 +89,7 @@ impl Policy for Composite {
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        if view.discipline != Discipline::Free {
+        if view.discipline.commits() {
             return self.reserve(view);
         }
         let blocks = self.order.blocks();

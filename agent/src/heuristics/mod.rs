@@ -3,6 +3,7 @@
 pub mod batching;
 pub mod completion;
 pub mod composite;
+pub mod fifo;
 pub mod order;
 pub mod placement;
 pub mod random;
@@ -37,7 +38,7 @@ impl Work {
     /// The largest batch that could start on a kind now; 0 where the work does not run.
     pub fn most(&self, view: &View<'_>, slot: KindSlot) -> u32 {
         match self.stream {
-            Some(stream) => view.timing.max_batch(stream, slot).min(view.streams[stream].queue.len() as u32),
+            Some(stream) => view.timing.largest(stream, slot, view.streams[stream].queue.len() as u32),
             None => u32::from(view.estimate(self.job, slot).is_some()),
         }
     }

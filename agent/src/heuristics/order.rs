@@ -25,6 +25,8 @@ pub enum Order {
     Edf,
     /// log10(requested) x processors + 870 log10(submit).
     F1,
+    /// In turn: who has waited longest since it arrived or was last cut off (discipline `rounds`).
+    RoundRobin,
     /// -(wait / requested)^3 x processors.
     Wfp3,
     /// -wait / (log2(processors) x requested).
@@ -36,13 +38,14 @@ pub enum Order {
 }
 
 /// All orders with their names and what they do.
-pub const ORDERS: [(&str, Order, &str); 11] = [
+pub const ORDERS: [(&str, Order, &str); 12] = [
     ("fcfs", Order::Fcfs, "first come, first served; the head blocks the queue"),
     ("sjf", Order::Sjf, "shortest estimated time first"),
     ("ljf", Order::Ljf, "longest estimated time first"),
     ("smallest", Order::Smallest, "fewest processors first"),
     ("saf", Order::Saf, "smallest area (time x processors) first"),
     ("edf", Order::Edf, "earliest deadline first"),
+    ("rr", Order::RoundRobin, "round-robin: equal time slices in turn (--queue rounds)"),
     ("f1", Order::F1, "log10(time) x processors + 870 log10(submit)"),
     ("wfp3", Order::Wfp3, "favours long waits, cubed, relative to requested time"),
     ("unicep", Order::Unicep, "favours long waits of small, short jobs"),
@@ -78,6 +81,7 @@ impl Order {
             Order::F1 => {
                 (libm::log10(or_tenth(requested())) * procs + 870.0 * libm::log10(or_tenth(submit)), 0.0)
             }
+            Order::RoundRobin => (view.progress(work.job).turn as f64, 0.0),
             Order::Wfp3 => (wfp3(wait(), requested(), procs), 0.0),
             Order::Unicep => (unicep(wait(), requested(), procs), 0.0),
             Order::Wfp3Published => (wfp3(defect(), requested(), procs), 0.0),

@@ -99,7 +99,7 @@ fn next_turn(credit: &mut Vec<f64>, view: &View<'_>, work: Work) -> Option<KindS
         (credit[one] + weight(one)).total_cmp(&(credit[other] + weight(other))).then(other.cmp(&one))
     })?;
     let total: f64 = (0..kinds).map(weight).sum();
-    for (slot, credit) in credit.iter_mut().enumerate() {
+    for (slot, credit) in credit.iter_mut().enumerate().take(kinds) {
         *credit += weight(slot);
     }
     credit[chosen] -= total;

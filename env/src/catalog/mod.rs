@@ -167,6 +167,11 @@ impl Catalog {
         Some(Span::from_secs_f64(us * 1e-6))
     }
 
+    /// Whether the table has a row for exactly this batch size.
+    pub fn has_latency(&self, model: InferenceId, kind: KindId, batch: u32) -> bool {
+        self.latencies.curve(model.0, kind, 1).is_some_and(|curve| curve.has(batch))
+    }
+
     /// The weakest provenance of the cells that [`Catalog::latency`] uses.
     pub fn latency_provenance(&self, model: InferenceId, kind: KindId, batch: u32) -> Option<Provenance> {
         self.latencies

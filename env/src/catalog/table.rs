@@ -61,6 +61,12 @@ impl Curve {
         Some((t0 + (t1 - t0) * share, below.provenance.max(above.provenance)))
     }
 
+    /// Whether there is a cell that runs for exactly this batch.
+    pub(super) fn has(&self, batch: u32) -> bool {
+        let at = self.0.binary_search_by_key(&batch, |cell| cell.batch);
+        at.is_ok_and(|at| self.0[at].value > 0.0)
+    }
+
     /// The largest batch that runs, 0 if none.
     pub(super) fn max_batch(&self) -> u32 {
         self.0.iter().rev().find(|cell| cell.value > 0.0).map_or(0, |cell| cell.batch)

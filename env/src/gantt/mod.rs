@@ -14,6 +14,7 @@ pub use text::text;
 
 use crate::sim::{Record, Simulator, State};
 use crate::units::{JobId, NodeId, Time};
+use crate::view::Placement;
 
 /// A job or batch on neighbouring devices of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,34 +43,64 @@ struct Chart {
     /// End of the last bar.
     end: Time,
     refused: Vec<JobId>,
+    dropped: Vec<JobId>,
     waiting: Vec<JobId>,
 }
 
-/// A job or batch before its devices are dealt out.
+/// A job, a slice of one, or a batch, before its devices are dealt out.
 struct Run<'a> {
     job: JobId,
     requests: u32,
-    record: &'a Record,
+    start: Time,
+    /// Until when its devices are held.
+    held: Time,
+    nodes: &'a Placement,
+    /// The present, if it still runs.
     finish: Time,
 }
 
 impl Chart {
     /// Reads a simulation that has run, to its end or not.
     fn of(sim: &Simulator) -> Chart {
-        let in_state = |state: State| {
+        let in_state = |state: State| -> Vec<JobId> {
             let records = sim.records().iter().enumerate();
             records.filter(move |(_, record)| record.state == state).map(|(at, _)| JobId(at as u32)).collect()
         };
         let origin = sim.world().workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
         let bars = deal(sim, &runs(sim));
         let end = bars.iter().map(|bar| bar.finish).max().unwrap_or(origin);
-        Chart { bars, origin, end, refused: in_state(State::Refused), waiting: in_state(State::Queued) }
+        let [refused, dropped, waiting] = [State::Refused, State::Dropped, State::Queued].map(in_state);
+        Chart { bars, origin, end, refused, dropped, waiting }
     }
+}
+
+/// Slices of jobs in order of start, where jobs are sliced.
+fn slices(sim: &Simulator) -> Vec<Run<'_>> {
+    let mut runs = Vec::new();
+    for (at, record) in sim.records().iter().enumerate() {
+        for slice in &record.slices {
+            let (start, held) = (slice.start, slice.finish);
+            let job = JobId(at as u32);
+            runs.push(Run {
+                job,
+                requests: 1,
+                start,
+                held,
+                nodes: &slice.nodes,
+                finish: held.min(sim.now()),
+            });
+        }
+    }
+    runs.sort_by_key(|run| (run.start, run.held > run.start, run.job));
+    runs
 }
 
 /// Jobs and batches in order of start; those that take no time first, for they leave their devices at once.
 fn runs(sim: &Simulator) -> Vec<Run<'_>> {
     let jobs = &sim.world().workload.jobs;
+    if sim.records().iter().any(|record| !record.slices.is_empty()) {
+        return slices(sim);
+    }
     let started = |state: State| matches!(state, State::Running | State::Finished);
     let records = sim.records().iter().enumerate().filter(|(_, record)| started(record.state));
     let mut all: Vec<(JobId, &Record)> = records.map(|(at, record)| (JobId(at as u32), record)).collect();
@@ -85,7 +116,8 @@ fn runs(sim: &Simulator) -> Vec<Run<'_>> {
         let request = jobs[job.index()].request_model().is_some();
         let requests = if request { record.batch.max(1) } else { 1 };
         let finish = if record.state == State::Running { sim.now() } else { record.finish };
-        runs.push(Run { job, requests, record, finish });
+        let Record { start, finish: held, nodes, .. } = record;
+        runs.push(Run { job, requests, start: *start, held: *held, nodes, finish });
         rest = rest.get(requests as usize..).unwrap_or_default();
     }
     runs
@@ -97,14 +129,14 @@ fn deal(sim: &Simulator, runs: &[Run<'_>]) -> Vec<Bar> {
     let mut held: Vec<Vec<Time>> = nodes.iter().map(|node| vec![Time::ZERO; node.devices as usize]).collect();
     let mut bars = Vec::new();
     for run in runs {
-        for share in &run.record.nodes {
+        for share in run.nodes {
             let held = &mut held[share.node.index()];
-            for (lane, lanes) in pieces(held, run.record.start, share.devices as usize) {
-                held[lane..lane + lanes].fill(run.record.finish);
+            for (lane, lanes) in pieces(held, run.start, share.devices as usize) {
+                held[lane..lane + lanes].fill(run.held);
                 bars.push(Bar {
                     job: run.job,
                     requests: run.requests,
-                    start: run.record.start,
+                    start: run.start,
                     finish: run.finish,
                     node: share.node,
                     lane: lane as u32,

@@ -331,7 +331,12 @@ impl<'a> Sheet<'a> {
     }
 
     fn foot(&mut self) {
-        for (what, jobs) in [("could never run", &self.chart.refused), ("still wait", &self.chart.waiting)] {
+        let beside = [
+            ("could never run", &self.chart.refused),
+            ("were dropped at their deadlines", &self.chart.dropped),
+            ("still wait", &self.chart.waiting),
+        ];
+        for (what, jobs) in beside {
             if !jobs.is_empty() {
                 self.notes.push(format!("{} jobs {what} and are not drawn", jobs.len()));
             }

@@ -21,7 +21,7 @@ const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ012
 ///        0 s
 /// ```
 ///
-/// A column shows the job that fills most of it, a row below the jobs that were refused or still wait. The axis
+/// A column shows the job that fills most of it, a row below the jobs that were refused, were dropped or still wait. The axis
 /// begins with the first submission. Cells are doubled until the row has at most 240; at most 64 devices are drawn.
 pub fn text(sim: &Simulator, cell: Span) -> String {
     let chart = Chart::of(sim);
@@ -45,7 +45,8 @@ pub fn text(sim: &Simulator, cell: Span) -> String {
         let _ = writeln!(out, "({} more devices)", names.len() - MAX_ROWS);
     }
     let _ = writeln!(out, "{:width$}  {}", "", sheet.axis().trim_end());
-    for (what, jobs) in [("refused", &chart.refused), ("waiting", &chart.waiting)] {
+    let beside = [("refused", &chart.refused), ("dropped", &chart.dropped), ("waiting", &chart.waiting)];
+    for (what, jobs) in beside {
         if !jobs.is_empty() {
             let letters: String = jobs.iter().map(|&job| letter(job)).collect();
             let _ = writeln!(out, "{what}: {letters}");

@@ -9,12 +9,12 @@ const INTERVAL: u64 = 64;
 
 /// How many jobs are in each state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Census([usize; 5]);
+pub(super) struct Census([usize; State::COUNT]);
 
 impl Census {
     /// All are still to come.
     pub(super) fn new(jobs: usize) -> Census {
-        let mut census = Census([0; 5]);
+        let mut census = Census([0; State::COUNT]);
         census.0[State::Future as usize] = jobs;
         census
     }
@@ -76,7 +76,7 @@ impl Simulator {
         }
         let members: usize = self.running.iter().map(|running| running.members.len()).sum();
         assert_eq!(self.census.of(State::Running), members, "running jobs and the running list differ");
-        let mut census = Census([0; 5]);
+        let mut census = Census([0; State::COUNT]);
         self.records.iter().for_each(|record| census.0[record.state as usize] += 1);
         assert_eq!(census, self.census, "the records and their count differ");
         self.queue.check(&self.world);

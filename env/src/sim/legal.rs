@@ -28,10 +28,26 @@ pub enum Illegal {
     DoesNotRun { job: u32, node: u32 },
     #[error("batch {batch} of job {job} is not allowed: at most {most}")]
     WrongBatch { job: u32, batch: u32, most: u32 },
+    #[error(
+        "batch {batch} of job {job} has no row in the table, and only such sizes are served: the next is {next}"
+    )]
+    UnmeasuredBatch { job: u32, batch: u32, next: u32 },
     #[error("this discipline does not take the decision {decision}")]
     WrongDiscipline { decision: &'static str },
     #[error("job {job} is named twice in one order")]
     JobTwice { job: u32 },
+    #[error("an allocation is given between rounds, and {running} jobs have been started for this one")]
+    RoundHasBegun { running: usize },
+    #[error("the share of job {job} on kind slot {slot} is not from 0 to 1, or is given twice")]
+    BadShare { job: u32, slot: usize },
+    #[error("job {job} does not run on kind slot {slot}, or needs more devices than there are")]
+    NoSuchShare { job: u32, slot: usize },
+    #[error("the shares of job {job} add up to more than 1")]
+    MoreThanOne { job: u32 },
+    #[error("the shares of kind slot {slot} need more than its {devices} devices")]
+    Oversubscribed { slot: usize, devices: u32 },
+    #[error("an allocation must give some job a share")]
+    NothingAllocated,
     #[error("a reservation must name at least one job")]
     NothingReserved,
     #[error("nothing runs and nothing will wake the policy, so waiting could last for ever")]
@@ -43,7 +59,7 @@ pub enum Illegal {
 impl Simulator {
     /// The kind slot on which the start would run.
     pub(super) fn check_start(&self, job: JobId, nodes: &Placement, batch: u32) -> Result<KindSlot, Illegal> {
-        if self.world.discipline != Discipline::Free {
+        if self.world.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "start" });
         }
         self.check_waiting(job)?;
@@ -54,7 +70,7 @@ impl Simulator {
 
     /// The job that is next.
     pub(super) fn check_reserve(&self, order: &[JobId]) -> Result<JobId, Illegal> {
-        if self.world.discipline == Discipline::Free {
+        if !self.world.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "reserve" });
         }
         for &job in order {
@@ -69,10 +85,13 @@ impl Simulator {
     }
 
     pub(super) fn check_wait(&self, until: Option<Time>) -> Result<(), Illegal> {
-        if self.world.discipline != Discipline::Free {
+        if self.world.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "wait" });
         }
         match until {
+            Some(_) if self.world.discipline == Discipline::Rounds => {
+                Err(Illegal::WrongDiscipline { decision: "wait until a moment" })
+            }
             Some(until) if until <= self.now => {
                 Err(Illegal::WaitIntoPast { until_ns: until.0, now_ns: self.now.0 })
             }
@@ -81,7 +100,7 @@ impl Simulator {
         }
     }
 
-    fn check_waiting(&self, job: JobId) -> Result<(), Illegal> {
+    pub(super) fn check_waiting(&self, job: JobId) -> Result<(), Illegal> {
         let state = self.records.get(job.index()).map(|record| record.state);
         if state != Some(State::Queued) {
             return Err(Illegal::NotWaiting { job: job.0 });
@@ -125,6 +144,7 @@ impl Simulator {
         let most = match self.stream_of(job) {
             Some(stream) => {
                 let waiting = self.streams[stream].queue.len() as u32;
+                self.check_size(job, stream, slot, batch)?;
                 self.world.timing.max_batch(stream, slot).min(waiting)
             }
             None if self.view().estimate(job, slot).is_some() => self.default_batch(job),
@@ -140,11 +160,23 @@ impl Simulator {
         }
     }
 
+    fn check_size(&self, job: JobId, stream: usize, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
+        let timing = &self.world.timing;
+        let next = timing.largest(stream, slot, batch);
+        // Sizes beyond the table are told apart later.
+        let within = batch > 0 && batch <= timing.max_batch(stream, slot);
+        if within && next != batch {
+            Err(Illegal::UnmeasuredBatch { job: job.0, batch, next })
+        } else {
+            Ok(())
+        }
+    }
+
     /// The batch of a job that leaves no choice.
     pub(super) fn default_batch(&self, job: JobId) -> u32 {
         match self.world.workload.jobs[job.index()].task {
             Task::Training { batch, .. } => batch,
-            Task::Rigid { .. } | Task::Request { .. } => 1,
+            Task::Rigid { .. } | Task::Steps { .. } | Task::Request { .. } => 1,
         }
     }
 }

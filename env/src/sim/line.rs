@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::World;
 use super::slide::Slide;
 use crate::units::JobId;
-use crate::view::{Continuity, Discipline};
+use crate::view::Continuity;
 
 /// The queue. Whatever changes it goes through here, so that the promise of [`Continuity`] is kept.
 #[derive(Debug)]
@@ -17,15 +17,15 @@ pub(super) struct Line {
     ascending: bool,
     /// The latest job that ever joined.
     latest: Option<JobId>,
-    /// By kind slot: how many waiting jobs that run there have a gang of this size. Only for the discipline that
-    /// asks whether anything fits.
+    /// By kind slot: how many waiting jobs that run there have a gang of this size. Only for the disciplines
+    /// that ask whether anything fits.
     gangs: Vec<BTreeMap<u32, u32>>,
 }
 
 impl Line {
     /// Nobody waits yet.
     pub(super) fn new(world: &World) -> Line {
-        let slots = if world.discipline == Discipline::Free { world.timing.kinds() } else { 0 };
+        let slots = if world.discipline.commits() { 0 } else { world.timing.kinds() };
         Line {
             jobs: Slide::default(),
             continuity: Continuity::new(),

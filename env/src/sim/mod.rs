@@ -8,163 +8,40 @@
 //! ```
 //!
 //! Events have a total order: time first, completions before arrivals at the same time under
-//! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`), then the
-//! order in which they were scheduled.
+//! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`; time slices
+//! have theirs, see `rounds`), then the order in which they were scheduled.
 
+mod clients;
 mod commit;
 mod event;
 mod invariants;
+mod late;
 mod legal;
 mod line;
+mod record;
+mod rounds;
+mod shares;
 mod slide;
+mod world;
 
 use std::sync::Arc;
 
-use crate::catalog::Catalog;
-use crate::cluster::Cluster;
-use crate::job::{Job, Task, Truth, Workload};
-use crate::objective::{CostMeter, Objective};
-use crate::timing::{KindSlot, Timing};
+use smallvec::SmallVec;
+
+use crate::job::{Job, Task, Truth};
+use crate::objective::CostMeter;
+use crate::timing::KindSlot;
 use crate::units::{JobId, Span, Time};
 use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
 use event::Finishes;
 use invariants::Census;
+use late::Deadlines;
 pub use legal::Illegal;
 use line::Line;
+pub use record::{Record, Slice, State};
+use rounds::RoundState;
 use slide::Slide;
-
-/// What is simulated; shared by all simulations of the same episode.
-#[derive(Clone, Debug)]
-pub struct World {
-    /// The machines.
-    pub cluster: Cluster,
-    /// What arrives, and the truth about it.
-    pub workload: Workload,
-    /// Estimated service times.
-    pub timing: Timing,
-    /// How decisions are carried out.
-    pub discipline: Discipline,
-    /// What a schedule costs.
-    pub objective: Objective,
-    /// After a wait without a moment the policy is asked again no later than this.
-    pub hold: Option<Span>,
-}
-
-/// A world that cannot be simulated.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WorldError {
-    /// The batch-queue disciplines know one pool of alike devices.
-    #[error(
-        "discipline commit needs nodes of one device kind, the cluster has {kinds}: use the discipline free"
-    )]
-    CommitNeedsOneKind {
-        /// Kinds in the cluster.
-        kinds: usize,
-    },
-    /// Inference requests need to be batched, which the batch-queue disciplines cannot.
-    #[error("discipline commit cannot serve inference requests: use the discipline free")]
-    CommitNeedsJobs,
-    /// No devices at all.
-    #[error("the cluster has no devices")]
-    NoDevices,
-    /// A policy that waits would be asked again at the same moment, for ever.
-    #[error("the longest hold is 0: leave it out or make it longer")]
-    NoHold,
-    /// A job that no placement or no cost could be given for.
-    #[error("job {label} has {what}: a gang is at least 1 device, a weight a number above 0")]
-    BadJob {
-        /// Its number in the trace.
-        label: u64,
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-impl World {
-    /// Builds the timing table and checks that the parts go together.
-    pub fn new(
-        catalog: &Catalog,
-        cluster: Cluster,
-        workload: Workload,
-        discipline: Discipline,
-        objective: Objective,
-        hold: Option<Span>,
-    ) -> Result<World, WorldError> {
-        if cluster.devices() == 0 {
-            return Err(WorldError::NoDevices);
-        }
-        if hold == Some(Span::ZERO) {
-            return Err(WorldError::NoHold);
-        }
-        workload.jobs.iter().try_for_each(check_job)?;
-        let timing = Timing::new(catalog, &cluster, &workload.jobs);
-        if discipline != Discipline::Free {
-            if cluster.kinds().len() != 1 {
-                return Err(WorldError::CommitNeedsOneKind { kinds: cluster.kinds().len() });
-            }
-            if timing.models().len() > 0 {
-                return Err(WorldError::CommitNeedsJobs);
-            }
-        }
-        Ok(World { cluster, workload, timing, discipline, objective, hold })
-    }
-
-    /// The shortest time in which the job can be served, on an empty cluster; `None` if it cannot be served at all.
-    pub fn shortest(&self, id: JobId) -> Option<Span> {
-        let job = &self.workload.jobs[id.index()];
-        let slots = 0..self.timing.kinds();
-        match job.request_model().and_then(|model| self.timing.stream_of(model)) {
-            Some(stream) => slots.filter_map(|slot| self.timing.batch(stream, slot, 1)).min(),
-            None => {
-                let enough =
-                    |slot: &KindSlot| self.cluster.devices_of(self.cluster.kinds()[*slot]) >= job.gang;
-                slots.filter(enough).filter_map(|slot| self.timing.job(id.index(), slot)).min()
-            }
-        }
-    }
-}
-
-fn check_job(job: &Job) -> Result<(), WorldError> {
-    let bad = |what| Err(WorldError::BadJob { label: job.label, what });
-    if job.gang == 0 {
-        return bad("a gang of 0".to_owned());
-    }
-    if !(job.weight > 0.0 && job.weight.is_finite()) {
-        return bad(format!("the weight {}", job.weight));
-    }
-    Ok(())
-}
-
-/// Where a job stands; each is in exactly one state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum State {
-    /// Not yet submitted.
-    #[default]
-    Future,
-    /// Waits.
-    Queued,
-    /// Occupies devices.
-    Running,
-    /// Done.
-    Finished,
-    /// Could never run on this cluster.
-    Refused,
-}
-
-/// What became of a job.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Record {
-    /// Where it stands.
-    pub state: State,
-    /// When it started; meaningful once running.
-    pub start: Time,
-    /// When it finishes; meaningful once running.
-    pub finish: Time,
-    /// Requests served with it, itself included; a training job's batch; 1 for a rigid job.
-    pub batch: u32,
-    /// Where it runs or ran.
-    pub nodes: Placement,
-}
+pub use world::{RoundRules, World, WorldError};
 
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
 #[derive(Clone, Debug)]
@@ -173,7 +50,10 @@ pub struct Simulator {
     now: Time,
     /// Jobs before this one have arrived.
     arrived: usize,
+    /// Jobs before this one have a moment of arrival; all, unless clients wait for answers.
+    sent: usize,
     finishes: Finishes,
+    deadlines: Deadlines,
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
@@ -186,6 +66,7 @@ pub struct Simulator {
     /// Jobs in each state.
     census: Census,
     history: History,
+    rounds: RoundState,
     meter: CostMeter,
     sequence: u64,
     decisions: u64,
@@ -202,7 +83,9 @@ impl Simulator {
         Simulator {
             now: start,
             arrived: 0,
+            sent: world.workload.sent_at_first(),
             finishes: Finishes::default(),
+            deadlines: Deadlines::default(),
             wake: None,
             waiting: false,
             queue: Line::new(&world),
@@ -213,6 +96,7 @@ impl Simulator {
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
             history: History::default(),
+            rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
             sequence: 0,
             decisions: 0,
@@ -225,6 +109,7 @@ impl Simulator {
     pub fn next_decision(&mut self) -> Option<View<'_>> {
         let found = match self.world.discipline {
             Discipline::Free => self.run_to_choice(),
+            Discipline::Rounds => self.run_to_round(),
             Discipline::Commit | Discipline::CommitBackfill => self.run_to_head(),
         };
         found.then(|| self.view())
@@ -235,7 +120,14 @@ impl Simulator {
         match decision {
             Decision::Start { job, nodes, batch } => {
                 let slot = self.check_start(job, &nodes, batch)?;
-                self.start(job, nodes, slot, batch);
+                match self.world.discipline {
+                    Discipline::Rounds => self.start_for_round(job, nodes, slot),
+                    _ => self.start(job, nodes, slot, batch),
+                }
+            }
+            Decision::Allocate { portions, fill } => {
+                self.check_allocate(&portions)?;
+                self.allocate(&portions, fill);
             }
             Decision::Reserve { order } => {
                 let head = self.check_reserve(&order)?;
@@ -267,6 +159,7 @@ impl Simulator {
             free_by_kind: &self.free_by_kind,
             running: &self.running,
             history: &self.history,
+            progress: self.rounds.progress(),
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
         }
@@ -308,7 +201,7 @@ impl Simulator {
     }
 
     fn may_wait(&self) -> bool {
-        self.world.discipline == Discipline::Free && (self.world.hold.is_some() || !self.running.is_empty())
+        !self.world.discipline.commits() && (self.world.hold.is_some() || !self.running.is_empty())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
@@ -329,21 +222,26 @@ impl Simulator {
     }
 
     /// The next moment at which anything happens.
-    fn next_event(&self) -> Option<Time> {
+    fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        [self.next_arrival(), self.finishes.next(), wake].into_iter().flatten().min()
+        [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake].into_iter().flatten().min()
     }
 
     fn next_arrival(&self) -> Option<Time> {
-        self.world.workload.jobs.get(self.arrived).map(|job| job.arrival.max(self.now))
+        self.world.workload.jobs[..self.sent].get(self.arrived).map(|job| job.arrival.max(self.now))
     }
 
     fn process_due(&mut self) {
-        while self.finishes.next().is_some_and(|time| time <= self.now) {
-            self.finish_next();
-        }
-        while self.next_arrival().is_some_and(|time| time <= self.now) {
-            self.admit_next();
+        loop {
+            while self.finishes.next().is_some_and(|time| time <= self.now) {
+                self.finish_next();
+            }
+            while self.next_arrival().is_some_and(|time| time <= self.now) {
+                self.admit_next();
+            }
+            if !self.drop_next() {
+                return;
+            }
         }
     }
 
@@ -360,16 +258,27 @@ impl Simulator {
         let job = &world.workload.jobs[id.index()];
         self.arrived += 1;
         self.mix(1, id);
+        if world.discipline == Discipline::Rounds {
+            self.rounds.admit();
+        }
         let Some(shortest) = world.shortest(id) else {
             self.set_state(id, State::Refused);
+            drop(world);
+            self.answer();
             return;
         };
         self.set_state(id, State::Queued);
         self.meter.enter(job, shortest);
         self.remember(job, shortest);
         match job.request_model().and_then(|model| world.timing.stream_of(model)) {
-            Some(stream) => self.streams[stream].queue.push(id),
+            Some(stream) => {
+                self.streams[stream].queue.push(id);
+                self.watch(id);
+            }
             None => self.queue.join(id, &world),
+        }
+        if world.discipline == Discipline::Rounds {
+            self.rounds.enter(id);
         }
         self.debug_check();
     }
@@ -393,10 +302,15 @@ impl Simulator {
         }
         let world = Arc::clone(&self.world);
         for &id in &done.members {
+            if world.discipline == Discipline::Rounds && !self.end_slice(id, &done) {
+                continue;
+            }
             self.set_state(id, State::Finished);
             self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
             self.mix(2, id);
         }
+        drop(world);
+        done.members.iter().for_each(|_| self.answer());
         self.debug_check();
     }
 
@@ -404,22 +318,34 @@ impl Simulator {
     fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
         let members = self.take(first, batch);
         let (expected, actual) = self.durations(first, slot, batch);
-        let finish = self.now + actual;
+        let (start, finish) = (self.now, self.now + actual);
+        for &id in &members {
+            self.set_state(id, State::Running);
+            let record = &mut self.records[id.index()];
+            (record.start, record.finish, record.batch) = (start, finish, batch);
+            record.nodes.clone_from(&nodes);
+            self.meter.start(&self.world.workload.jobs[id.index()], finish);
+            self.mix(3, id);
+        }
+        self.occupy(members, batch, nodes, slot, (start + expected, finish));
+    }
+
+    /// Takes the devices of what has been started; `finish` is the expected and the true one.
+    fn occupy(
+        &mut self,
+        members: SmallVec<[JobId; 2]>,
+        batch: u32,
+        nodes: Placement,
+        slot: KindSlot,
+        (expected_finish, finish): (Time, Time),
+    ) {
         for share in &nodes {
             self.free[share.node.index()] -= share.devices;
             self.free_by_kind[slot] -= share.devices;
         }
-        for &id in &members {
-            self.set_state(id, State::Running);
-            let record = &mut self.records[id.index()];
-            *record = Record { state: State::Running, start: self.now, finish, batch, nodes: nodes.clone() };
-            self.meter.start(&self.world.workload.jobs[id.index()], finish);
-            self.mix(3, id);
-        }
         let sequence = self.sequence;
         self.sequence += 1;
         self.finishes.push(finish, sequence);
-        let expected_finish = self.now + expected;
         self.running.push(Running {
             members,
             batch,
@@ -432,7 +358,7 @@ impl Simulator {
     }
 
     /// Removes a job, or the `batch` oldest requests of its stream, from what waits.
-    fn take(&mut self, first: JobId, batch: u32) -> smallvec::SmallVec<[JobId; 2]> {
+    fn take(&mut self, first: JobId, batch: u32) -> SmallVec<[JobId; 2]> {
         match self.stream_of(first) {
             Some(stream) => self.streams[stream].queue.drain(..batch as usize).collect(),
             None => {

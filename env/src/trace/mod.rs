@@ -3,6 +3,7 @@
 //! They take the text of a file, and its name only to say where a fault is. Nothing is repaired in silence:
 //! each reader says in a [`ReadReport`] what it dropped or adjusted, and refuses what it cannot understand.
 
+pub mod gavel;
 pub mod swf;
 pub mod table;
 
@@ -140,6 +141,26 @@ pub enum TraceError {
         line: usize,
         /// What is wrong and what to do.
         message: String,
+    },
+    /// Not JSON, or something in it that is missing or does not belong there.
+    #[error("{name}: {message}")]
+    Json {
+        /// Name of the file.
+        name: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A value of a JSON file is out of its range.
+    #[error("{name}: {what} is `{value}`; it must be {must}")]
+    BadValue {
+        /// Name of the file.
+        name: String,
+        /// Which value.
+        what: String,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        must: &'static str,
     },
     /// No job is left.
     #[error("{name}: none of {rows} rows is a job that can run; give a trace with at least one")]

@@ -45,8 +45,8 @@ impl SwfTrace {
 /// Reads the text of a trace; `name` is the file's name in errors.
 ///
 /// # Errors
-/// A letter or other non-number in any field, fewer than nine fields in a line, a fraction or an impossible
-/// value in a field that is used, a header without a usable `MaxNodes`, or no job at all.
+/// A letter or other non-number in any field, fewer than nine fields in a line, a last line that breaks off, a
+/// fraction or an impossible value in a field that is used, a header without a usable `MaxNodes`, or no job at all.
 pub fn parse(text: &str, name: &str) -> Result<SwfTrace, TraceError> {
     let (max_nodes, max_procs) = Header::read(text, name)?.sizes(name)?;
     let mut reader = Reader { name, ppn: max_procs / max_nodes, ..Reader::default() };
@@ -56,6 +56,7 @@ pub fn parse(text: &str, name: &str) -> Result<SwfTrace, TraceError> {
             reader.row(line_text, at + 1)?;
         }
     }
+    reader.check_end(text)?;
     let (workload, report) = reader.finish()?;
     Ok(SwfTrace { max_nodes, max_procs, workload, report })
 }
@@ -116,6 +117,8 @@ struct Reader<'a> {
     report: ReadReport,
     unknown_runs: usize,
     unknown_requests: usize,
+    /// Line and number of fields of the last two rows.
+    last: [(usize, usize); 2],
 }
 
 impl Reader<'_> {
@@ -130,6 +133,7 @@ impl Reader<'_> {
             _ => Some(row.seconds_like(9, "requested time", "-1, or a whole number of seconds from 0")?),
         };
         self.report.rows += 1;
+        self.last = [self.last[1], (line, row.fields.len())];
         if run == 0 {
             self.report.drop_row("run time 0");
         } else if procs <= 0 {
@@ -139,6 +143,15 @@ impl Reader<'_> {
             self.unknown_requests += usize::from(run < 0 && requested.is_none());
             let run = if run < 0 { UNKNOWN_RUN_S } else { row.seconds_like(4, "run time", SECONDS)? };
             self.keep(label, submit, run, requested.unwrap_or(run), procs as u32);
+        }
+        Ok(())
+    }
+
+    /// Refuses a text that breaks off within its last row: what is left of a number would be taken for the number.
+    fn check_end(&self, text: &str) -> Result<(), TraceError> {
+        let [(before, need), (line, found)] = self.last;
+        if before > 0 && found < need && !text.ends_with('\n') {
+            return Err(TraceError::Truncated { name: self.name.into(), line, found, need });
         }
         Ok(())
     }
@@ -164,7 +177,7 @@ impl Reader<'_> {
         }
         self.jobs.sort_by_key(|(job, _)| job.label);
         let (jobs, truths) = self.jobs.into_iter().unzip();
-        Ok((Workload { jobs, truths }, report))
+        Ok((Workload { jobs, truths, ..Workload::default() }, report))
     }
 }
 

@@ -114,3 +114,12 @@ fn shared_traces_keep_the_expected_counts() {
         assert_eq!((trace.max_nodes, trace.workload.len(), trace.report.kept), (nodes, kept, kept), "{file}");
     }
 }
+
+#[test]
+fn a_last_row_that_breaks_off_is_refused() {
+    let whole = "1 0 5 30 1 -1 -1 1 600 -1 1 1 1 -1 1 -1 -1 -1";
+    let text = format!("{HEAD}{whole}\n{whole}");
+    assert!(parse(&text, "t.swf").is_ok());
+    let cut = refused(text.strip_suffix("0 -1 1 1 1 -1 1 -1 -1 -1").unwrap());
+    assert_eq!(cut, "t.swf line 4: 9 fields, at least 18 are needed; the file may be cut off here");
+}

@@ -100,7 +100,7 @@ pub fn parse_jsonl(text: &str, name: &str, catalog: &Catalog) -> Result<(Workloa
 }
 
 /// Writes a workload so that [`parse_csv`] gives it back, if it is in order of arrival and no deadline lies
-/// before its arrival. The truth about a job that is not rigid is not written. Panics on ids of another
+/// before its arrival. The truth about a job that is not rigid is not written, nor what a job of [`Task::Steps`] computes. Panics on ids of another
 /// catalogue.
 pub fn to_csv(workload: &Workload, catalog: &Catalog) -> String {
     let mut text = COLUMNS.join(",");
@@ -128,6 +128,8 @@ fn cells(job: &Job, truth: Truth, catalog: &Catalog) -> [String; COLUMNS.len()] 
             cells[5] = batch.to_string();
             cells[6] = samples.to_string();
         }
+        // The table has no columns for speeds that came with another trace.
+        Task::Steps { .. } => {}
         Task::Request { model } => cells[4] = quoted(&catalog.inference_model(model).name),
     }
     cells[7] = job.gang.to_string();
@@ -170,7 +172,7 @@ fn finish(mut jobs: Vec<(Job, Truth)>, name: &str) -> Result<(Workload, ReadRepo
         jobs.sort_by_key(|(job, _)| job.arrival);
     }
     let (jobs, truths) = jobs.into_iter().unzip();
-    Ok((Workload { jobs, truths }, report))
+    Ok((Workload { jobs, truths, ..Workload::default() }, report))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod arrivals;
 mod capacity;
+mod clients;
 mod error;
 mod lublin;
 mod random;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use arrivals::{Process, Rate};
 pub use capacity::{Demand, capacity};
+pub use clients::ClientSource;
 pub use error::WorkloadError;
 pub use lublin::{LublinSource, Population};
 pub use random::derive_seed;
@@ -35,6 +37,8 @@ pub enum Source {
     Requests(RequestSource),
     /// Jobs of a batch queue.
     Lublin(LublinSource),
+    /// Inference requests of a closed loop of clients.
+    Clients(ClientSource),
     /// Several sources at once, each with a seed of its own; jobs are numbered anew in order of arrival.
     Mix(Vec<Source>),
 }
@@ -55,6 +59,7 @@ impl Source {
             Source::Training(source) => source.generate(catalog, cluster, seed),
             Source::Requests(source) => source.generate(catalog, cluster, seed),
             Source::Lublin(source) => source.generate(catalog, cluster, seed),
+            Source::Clients(source) => source.generate(catalog, cluster),
             Source::Mix(sources) => mix(sources, catalog, cluster, seed),
         }
     }
@@ -72,6 +77,11 @@ fn mix(
     let mut jobs = Vec::new();
     for (index, source) in (0..).zip(sources) {
         let part = source.generate(catalog, cluster, derive_seed(seed, index))?;
+        if part.clients.is_some() {
+            return Err(WorkloadError::Settings(
+                "clients cannot be part of a mix: their requests have no order before they are answered",
+            ));
+        }
         jobs.extend(part.jobs.into_iter().zip(part.truths));
     }
     jobs.sort_by_key(|(job, _)| job.arrival);
@@ -79,7 +89,7 @@ fn mix(
         job.label = label;
     }
     let (jobs, truths) = jobs.into_iter().unzip();
-    Ok(Workload { jobs, truths })
+    Ok(Workload { jobs, truths, ..Workload::default() })
 }
 
 /// A rate in jobs per second; `capacity` is asked only for a load.

@@ -154,13 +154,7 @@ impl RequestSource {
 
 impl Stream {
     fn checked(&self, catalog: &Catalog) -> Result<Checked, WorkloadError> {
-        let model = catalog.inference(&self.model).ok_or_else(|| WorkloadError::UnknownModel {
-            model: self.model.clone(),
-            suggestion: suggestion(
-                &self.model,
-                catalog.inference_models().iter().map(|model| model.name.as_str()),
-            ),
-        })?;
+        let model = named(catalog, &self.model)?;
         let share = match (self.share, self.rate_per_s) {
             (Some(share), _) => not_negative("share", share)?,
             (None, rate) => not_negative("rate_per_s", rate.unwrap_or(0.0))?,
@@ -169,6 +163,14 @@ impl Stream {
         let deadline = deadline_ms.map(|ms| Span::from_secs_f64(ms * 1e-3));
         Ok(Checked { model, share, deadline, weight: not_negative("weight", self.weight)? })
     }
+}
+
+/// The inference model of this name.
+pub(super) fn named(catalog: &Catalog, name: &str) -> Result<InferenceId, WorkloadError> {
+    let names = || catalog.inference_models().iter().map(|model| model.name.as_str());
+    let unknown =
+        || WorkloadError::UnknownModel { model: name.to_owned(), suggestion: suggestion(name, names()) };
+    catalog.inference(name).ok_or_else(unknown)
 }
 
 fn demand(stream: &Checked, catalog: &Catalog, cluster: &Cluster) -> Result<Demand, WorkloadError> {

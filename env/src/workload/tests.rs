@@ -284,7 +284,7 @@ proptest! {
                     prop_assert!(samples > 0 && cluster.kinds().iter().any(runs));
                 }
                 Task::Request { .. } => prop_assert!(job.deadline.unwrap() > job.arrival),
-                Task::Rigid { .. } => prop_assert!(false, "no rigid job was asked for"),
+                Task::Rigid { .. } | Task::Steps { .. } => prop_assert!(false, "none was asked for"),
             }
         }
         prop_assert_eq!(&workload, &source.generate(catalog, &cluster, seed).unwrap());

@@ -112,7 +112,7 @@ proptest! {
     fn what_is_written_reads_back(mut jobs in proptest::collection::vec(job(), 1..20)) {
         jobs.sort_by_key(|(job, _)| job.arrival);
         let (jobs, truths) = jobs.into_iter().unzip();
-        let workload = Workload { jobs, truths };
+        let workload = Workload { jobs, truths, ..Workload::default() };
         let (read, _) = csv(&to_csv(&workload, Catalog::builtin())).unwrap();
         prop_assert_eq!(read, workload);
     }

@@ -1,0 +1,51 @@
+# What a person or a machine does with this repository. `make` alone tells.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help build demo checkpoints test lint libtorch clean
+
+# The demo: about two minutes of training on two cores.
+SCENARIO ?= pool12
+STEPS ?= 1000000
+SEED ?= 1
+EPISODES ?= 100
+RUN := runs/demo
+
+# Settings of every policy in checkpoints/: <scenario>:<steps>:<seed>. Nothing else says how they were made.
+CHECKPOINTS := pool12:3000000:1 sweeps:2000000:1 serving-burst:2000000:1
+
+YARDMASTER := target/release/yardmaster
+TRAIN := target/release/yardmaster-train
+
+help: ## This list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+libtorch: ## Put libtorch into .libtorch/ (once; 440 MB)
+	@scripts/libtorch.sh
+
+build: libtorch ## Build the command and the trainer
+	@cargo build --release --workspace --locked
+
+demo: build ## Train a policy, compare it with every rule, freeze it, load it (SCENARIO, STEPS, SEED, EPISODES)
+	@rm -rf $(RUN)
+	$(TRAIN) --scenario $(SCENARIO) --out $(RUN) --steps $(STEPS) --seed $(SEED) --threads 2
+	$(TRAIN) export --run $(RUN) --out $(RUN)/policy.safetensors
+	$(YARDMASTER) inspect $(RUN)/policy.safetensors
+	$(YARDMASTER) simulate --scenario $(SCENARIO) --checkpoint $(RUN)/policy.safetensors --gantt $(RUN)/schedule.svg
+	$(YARDMASTER) bench --scenario $(SCENARIO) --policies all --checkpoint $(RUN)/policy.safetensors \
+	    --episodes $(EPISODES) --markdown $(RUN)/table.md
+	@echo "table: $(RUN)/table.md, schedule: $(RUN)/schedule.svg, policy: $(RUN)/policy.safetensors"
+
+checkpoints: build ## Train and freeze every policy in checkpoints/ again
+	@scripts/checkpoints.sh $(CHECKPOINTS)
+
+test: libtorch ## Every test, the trainer's included
+	@cargo test --quiet --workspace --locked
+
+lint: libtorch ## Formatting and clippy, warnings denied
+	@cargo fmt --all --check
+	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+
+clean: ## Remove what was built and trained; libtorch stays
+	@rm -rf target runs
