@@ -79,7 +79,7 @@ fn crowd(nodes: usize, jobs: usize) -> Result<Arc<World>, CaseError> {
     for (share, name) in [(0, "v100"), (1, "p100"), (2, "k80")] {
         let kind = catalog.kind(name).ok_or(CaseError::Kind(name))?;
         let count = (nodes + share) / 3;
-        let node = |at| Node { name: format!("{name}-{at}"), kind, devices: 1, procs_per_device: 1 };
+        let node = |at| Node { name: format!("{name}-{at}"), kind, devices: 1, procs_per_device: 1, rack: 0 };
         all.extend((0..count).map(node));
     }
     let cluster = Cluster::new(all);

@@ -9,7 +9,7 @@ use std::collections::BinaryHeap;
 use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
-use crate::view::{Decision, View};
+use crate::view::{Decision, Discipline, View};
 
 /// Work groups that are offered at most.
 pub const MAX_WORKS: usize = 32;
@@ -115,11 +115,11 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
-            Decision::Allocate { .. } => return None,
+            Decision::Allocate { .. } | Decision::Preempt { .. } => return None,
             Decision::Reserve { order } => (*order.first()?, 0, 1),
             Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
         };
-        let same = |work: &WorkGroup| work.job == job || alike(view.job(work.job), view.job(job));
+        let same = |work: &WorkGroup| work.job == job || alike(view, work.job, job);
         let matches = self.list.iter().enumerate().filter(|(_, candidate)| {
             self.nodes[candidate.node].slot == slot && same(&self.works[candidate.work])
         });
@@ -144,7 +144,7 @@ impl Candidates {
                     break;
                 };
                 let same = self.likenesses[group] == likeness;
-                if same && alike(view.job(self.works[group].job), view.job(job)) {
+                if same && alike(view, self.works[group].job, job) {
                     self.works[group].count += 1;
                     break;
                 }
@@ -164,8 +164,8 @@ impl Candidates {
         for work in &self.works {
             let first = self.spans.len();
             match work.stream {
-                None => self.spans.extend_from_slice(view.timing.spans(work.job)),
-                Some(_) => {
+                None if !begun(view, work.job) => self.spans.extend_from_slice(view.timing.spans(work.job)),
+                _ => {
                     let spans = (0..view.timing.kinds()).map(|slot| work.span(view, slot));
                     self.spans.extend(spans.map(|span| span.unwrap_or(Span::MAX)));
                 }
@@ -273,8 +273,17 @@ fn choosiness(spans: &[Span], best: Span) -> f64 {
     worst as f64 / best.0.max(1) as f64
 }
 
+/// Whether a job has run before, so that no other is like it.
+fn begun(view: &View<'_>, job: JobId) -> bool {
+    view.discipline == Discipline::Free && view.progress(job).slices > 0
+}
+
 /// Whether two waiting jobs can stand for each other.
-fn alike(one: &Job, other: &Job) -> bool {
+fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
+    if begun(view, one) || begun(view, other) {
+        return false;
+    }
+    let (one, other) = (view.job(one), view.job(other));
     one.task == other.task
         && one.gang == other.gang
         && one.procs == other.procs

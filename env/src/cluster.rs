@@ -15,6 +15,9 @@ pub struct Node {
     pub devices: u32,
     /// Processors that one device stands for; more than 1 only in traces whose devices are whole nodes.
     pub procs_per_device: u32,
+    /// Which rack it stands in.
+    #[serde(default)]
+    pub rack: u16,
 }
 
 /// The machines of a site, in a fixed order.
@@ -49,7 +52,7 @@ impl Cluster {
 
     /// One pool of `devices` alike, as a batch-queue trace describes it.
     pub fn pool(kind: KindId, devices: u32, procs_per_device: u32) -> Cluster {
-        Cluster::new(vec![Node { name: "pool".into(), kind, devices, procs_per_device }])
+        Cluster::new(vec![Node { name: "pool".into(), kind, devices, procs_per_device, rack: 0 }])
     }
 
     /// All nodes; a [`NodeId`] is an index into them.
@@ -75,6 +78,11 @@ impl Cluster {
     /// Devices of a kind in the whole cluster.
     pub fn devices_of(&self, kind: KindId) -> u32 {
         self.kinds.binary_search(&kind).map_or(0, |at| self.devices[at])
+    }
+
+    /// Devices of each kind, aligned with [`kinds`](Cluster::kinds).
+    pub fn all_devices(&self) -> &[u32] {
+        &self.devices
     }
 
     /// Devices in the whole cluster.

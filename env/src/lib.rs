@@ -13,6 +13,7 @@ pub mod metrics;
 pub mod objective;
 pub mod observe;
 pub mod releases;
+pub mod rules;
 pub mod serving;
 pub mod sim;
 pub mod spec;

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
 use crate::job::Job;
+use crate::rules::Rules;
 use crate::timing::{KindSlot, Timing};
 use crate::units::{InferenceId, JobId, NodeId, Span, Time};
 
@@ -35,8 +36,12 @@ pub struct View<'a> {
     pub running: &'a [Running],
     /// What has been seen of the workload so far.
     pub history: &'a History,
-    /// Discipline `rounds`: what each job has received, aligned with `jobs`. Empty under the others.
+    /// What each job has received, aligned with `jobs`, where jobs can be cut off and go on; empty otherwise.
     pub progress: &'a [Progress],
+    /// Devices in service by kind slot: those of nodes that are up, drained or on their way.
+    pub in_service: &'a [u32],
+    /// What may happen to what has been started.
+    pub rules: &'a Rules,
     /// How decisions are carried out.
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
@@ -92,6 +97,8 @@ pub struct Running {
     pub batch: u32,
     /// When it started.
     pub start: Time,
+    /// When it begins or began to compute; until then it restarts.
+    pub ready: Time,
     /// When it should finish by the estimate; the truth may differ either way.
     pub expected_finish: Time,
     /// Where.
@@ -115,7 +122,7 @@ pub struct History {
     pub first: Option<Time>,
 }
 
-/// What a job has received under the discipline `rounds`.
+/// What a job has received, if it can be cut off and go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Steps taken, as [`Job::steps`] counts them, those of a slice that runs included.
@@ -177,6 +184,12 @@ pub enum Decision {
         /// the allocation was made.
         fill: bool,
     },
+    /// Cut off a job, where the scenario allows it: it waits again with its progress kept, and pays a restart when it
+    /// goes on. Requests, and what began at this very moment, cannot be cut off.
+    Preempt {
+        /// Its [`Running::sequence`].
+        run: u64,
+    },
     /// Start nothing more until the next event, or until a moment if that is earlier; under `rounds`, until the
     /// next round.
     Wait {
@@ -202,20 +215,24 @@ impl<'a> View<'a> {
         &self.jobs[id.index()]
     }
 
-    /// The estimated duration of a job on a kind; `None` where it does not run. Not for requests.
+    /// The estimated duration of a job on a kind if it is started now: the whole, or what is left and the restart of one
+    /// that was cut off; under `rounds` always the whole. `None` where it does not run. Not for requests.
     pub fn estimate(&self, id: JobId, slot: KindSlot) -> Option<Span> {
+        if self.discipline == Discipline::Free && self.progress(id).slices > 0 {
+            return Some(self.remaining(id, slot)? + self.rules.resume.restart);
+        }
         self.timing.job(id.index(), slot)
     }
 
     /// The estimated rest of a job on a kind, given what it has done; `None` where it does not run.
     pub fn remaining(&self, id: JobId, slot: KindSlot) -> Option<Span> {
-        let all = self.estimate(id, slot)?;
+        let all = self.timing.job(id.index(), slot)?;
         let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
         let share = 1.0 - (done as f64 / steps as f64).min(1.0);
         Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * share) })
     }
 
-    /// What the job has received so far; nothing under disciplines other than `rounds`.
+    /// What the job has received so far; nothing where jobs are never cut off.
     pub fn progress(&self, id: JobId) -> Progress {
         self.progress.get(id.index()).copied().unwrap_or_default()
     }

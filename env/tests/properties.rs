@@ -71,6 +71,7 @@ impl Case {
             kind: KindId(kind),
             devices,
             procs_per_device: 1,
+            rack: 0,
         };
         let mut workload = Workload::default();
         let mut now = Time::ZERO;

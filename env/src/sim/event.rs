@@ -24,6 +24,11 @@ impl Finishes {
         self.heap.pop().map(|Reverse((_, sequence))| sequence)
     }
 
+    /// Forgets a completion that will not come. Rare, so that the others need not be cheaper to find.
+    pub(super) fn cancel(&mut self, sequence: u64) {
+        self.heap.retain(|Reverse((_, other))| *other != sequence);
+    }
+
     pub(super) fn len(&self) -> usize {
         self.heap.len()
     }

@@ -1,6 +1,6 @@
 //! Every arrived job is in exactly one state; no device is ever over-committed.
 
-use super::{Simulator, State};
+use super::{NodeState, Simulator, State};
 
 /// Up to so many jobs and nodes together, a debug build checks everything after each event; beyond, after each
 /// [`INTERVAL`]th start, and what can be told from counters after each event.
@@ -48,7 +48,8 @@ impl Simulator {
         self.check();
         assert!(self.running.is_empty(), "{} jobs still run at the end", self.running.len());
         assert_eq!(self.arrived, self.records.len(), "not all jobs arrived");
-        assert_eq!(self.census.of(State::Queued), 0, "jobs are left waiting at the end");
+        let waiting = self.census.of(State::Queued) + self.census.of(State::Blocked);
+        assert_eq!(waiting, 0, "jobs are left waiting at the end");
     }
 
     /// What takes no look at single jobs and nodes.
@@ -67,7 +68,10 @@ impl Simulator {
             used[share.node.index()] += share.devices;
         }
         for (at, node) in cluster.nodes().iter().enumerate() {
-            assert_eq!(used[at] + self.free[at], node.devices, "devices of node {} do not add up", node.name);
+            assert_eq!(used[at], self.nodes.busy[at], "devices in use on node {} do not add up", node.name);
+            let up = self.nodes.states[at] == NodeState::Up;
+            let free = if up { node.devices - used[at] } else { 0 };
+            assert_eq!(free, self.free[at], "free devices of node {} do not add up", node.name);
         }
         for (slot, &kind) in cluster.kinds().iter().enumerate() {
             let nodes = cluster.nodes().iter().zip(&self.free);

@@ -11,36 +11,42 @@
 //! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`; time slices
 //! have theirs, see `rounds`), then the order in which they were scheduled.
 
+mod arrive;
+mod autoscale;
 mod clients;
 mod commit;
 mod event;
 mod invariants;
 mod late;
 mod legal;
+mod life;
 mod line;
+mod nodes;
 mod record;
 mod rounds;
 mod shares;
 mod slide;
+mod usage;
 mod world;
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use crate::job::{Job, Task, Truth};
+use crate::job::Task;
 use crate::objective::CostMeter;
-use crate::timing::KindSlot;
-use crate::units::{JobId, Span, Time};
-use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
+use crate::units::{JobId, Time};
+use crate::view::{Decision, Discipline, History, Placement, Progress, Running, Stream, View, place};
 use event::Finishes;
 use invariants::Census;
 use late::Deadlines;
 pub use legal::Illegal;
+use life::Cut;
 use line::Line;
+pub use nodes::NodeState;
+use nodes::Nodes;
 pub use record::{Record, Slice, State};
 use rounds::RoundState;
 use slide::Slide;
+pub use usage::{Rates, Usage, Waste};
 pub use world::{RoundRules, World, WorldError};
 
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
@@ -61,13 +67,17 @@ pub struct Simulator {
     streams: Vec<Stream>,
     free: Vec<u32>,
     free_by_kind: Vec<u32>,
+    nodes: Nodes,
     running: Slide<Running>,
     records: Vec<Record>,
     /// Jobs in each state.
     census: Census,
     history: History,
+    /// Aligned with the jobs that have arrived, where progress is kept.
+    progress: Vec<Progress>,
     rounds: RoundState,
     meter: CostMeter,
+    usage: Usage,
     sequence: u64,
     decisions: u64,
     digest: u64,
@@ -80,7 +90,7 @@ impl Simulator {
         let free_by_kind = world.cluster.kinds().iter().map(|&kind| world.cluster.devices_of(kind)).collect();
         // The clock starts with the first submission: time before it costs nothing and is not idle time.
         let start = world.workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
-        Simulator {
+        let mut sim = Simulator {
             now: start,
             arrived: 0,
             sent: world.workload.sent_at_first(),
@@ -92,17 +102,22 @@ impl Simulator {
             streams,
             free: world.cluster.nodes().iter().map(|node| node.devices).collect(),
             free_by_kind,
+            nodes: Nodes::new(world.cluster.nodes().len(), world.cluster.kinds().len(), start),
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
             history: History::default(),
+            progress: Vec::new(),
             rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
+            usage: Usage::new(&world.cluster),
             sequence: 0,
             decisions: 0,
             digest: 0xcbf2_9ce4_8422_2325,
             world,
-        }
+        };
+        sim.switch_off_spares();
+        sim
     }
 
     /// Runs virtual time to the next real choice; `None` once nothing is left to decide and all has run.
@@ -134,6 +149,10 @@ impl Simulator {
                 self.reorder(&order);
                 self.commit(head);
             }
+            Decision::Preempt { run } => {
+                let at = self.check_preempt(run)?;
+                self.cut_off(at, Cut::Preempted);
+            }
             Decision::Wait { until } => {
                 self.check_wait(until)?;
                 self.waiting = true;
@@ -159,7 +178,9 @@ impl Simulator {
             free_by_kind: &self.free_by_kind,
             running: &self.running,
             history: &self.history,
-            progress: self.rounds.progress(),
+            progress: &self.progress,
+            in_service: self.usage.in_service(),
+            rules: &self.world.rules,
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
         }
@@ -185,6 +206,11 @@ impl Simulator {
         &self.meter
     }
 
+    /// What the machines have been used for so far.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
     /// Decisions carried out.
     pub fn decisions(&self) -> u64 {
         self.decisions
@@ -201,14 +227,15 @@ impl Simulator {
     }
 
     fn may_wait(&self) -> bool {
-        !self.world.discipline.commits() && (self.world.hold.is_some() || !self.running.is_empty())
+        !self.world.discipline.commits()
+            && (self.world.hold.is_some() || !self.running.is_empty() || self.nodes.boots())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
     fn run_to_choice(&mut self) -> bool {
         loop {
             self.process_due();
-            if !self.waiting && self.anything_fits() {
+            if !self.waiting && (self.anything_fits() || self.may_preempt()) {
                 return true;
             }
             let Some(next) = self.next_event() else {
@@ -224,7 +251,12 @@ impl Simulator {
     /// The next moment at which anything happens.
     fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake].into_iter().flatten().min()
+        let work = [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake];
+        let work = work.into_iter().flatten().min();
+        // Machines come and go for ever; without work that is of no interest.
+        let idle = work.is_none() && self.all_waiting() == 0;
+        let machines = if idle { None } else { self.next_node_event() };
+        work.into_iter().chain(machines).min()
     }
 
     fn next_arrival(&self) -> Option<Time> {
@@ -233,6 +265,16 @@ impl Simulator {
 
     fn process_due(&mut self) {
         loop {
+            self.work_due();
+            if !self.change_nodes() {
+                return;
+            }
+        }
+    }
+
+    /// Completions of this moment, then arrivals, then what is dropped, until none is left.
+    fn work_due(&mut self) {
+        loop {
             while self.finishes.next().is_some_and(|time| time <= self.now) {
                 self.finish_next();
             }
@@ -240,146 +282,21 @@ impl Simulator {
                 self.admit_next();
             }
             if !self.drop_next() {
-                return;
+                break;
             }
         }
     }
 
     fn advance(&mut self, to: Time) {
         debug_assert!(to >= self.now, "time would run backwards from {} to {to}", self.now);
+        let anyone_waits = self.all_waiting() > 0;
+        let World { rates, rules, .. } = &*self.world;
+        let busy = self.nodes.busy_by_kind();
+        let span = to.since(self.now);
+        let spent = self.usage.advance(span, rates, busy, &self.free_by_kind, anyone_waits, rules.prices);
+        self.meter.charge(spent);
         self.now = to;
         self.meter.advance(to);
-    }
-
-    /// Takes the next arrival into the queue, or refuses it if it could never run.
-    fn admit_next(&mut self) {
-        let id = JobId(self.arrived as u32);
-        let world = Arc::clone(&self.world);
-        let job = &world.workload.jobs[id.index()];
-        self.arrived += 1;
-        self.mix(1, id);
-        if world.discipline == Discipline::Rounds {
-            self.rounds.admit();
-        }
-        let Some(shortest) = world.shortest(id) else {
-            self.set_state(id, State::Refused);
-            drop(world);
-            self.answer();
-            return;
-        };
-        self.set_state(id, State::Queued);
-        self.meter.enter(job, shortest);
-        self.remember(job, shortest);
-        match job.request_model().and_then(|model| world.timing.stream_of(model)) {
-            Some(stream) => {
-                self.streams[stream].queue.push(id);
-                self.watch(id);
-            }
-            None => self.queue.join(id, &world),
-        }
-        if world.discipline == Discipline::Rounds {
-            self.rounds.enter(id);
-        }
-        self.debug_check();
-    }
-
-    fn remember(&mut self, job: &Job, shortest: Span) {
-        let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
-        self.history.arrivals += 1;
-        self.history.sum_ln_work += libm::log(work);
-        self.history.sum_work += work;
-        self.history.first.get_or_insert(job.arrival);
-    }
-
-    /// Releases the batch or job that finishes next.
-    fn finish_next(&mut self) {
-        let Some(sequence) = self.finishes.pop() else { return };
-        let Ok(at) = self.running.binary_search_by_key(&sequence, |running| running.sequence) else { return };
-        let Some(done) = self.running.remove(at) else { return };
-        for share in &done.nodes {
-            self.free[share.node.index()] += share.devices;
-            self.free_by_kind[done.slot] += share.devices;
-        }
-        let world = Arc::clone(&self.world);
-        for &id in &done.members {
-            if world.discipline == Discipline::Rounds && !self.end_slice(id, &done) {
-                continue;
-            }
-            self.set_state(id, State::Finished);
-            self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
-            self.mix(2, id);
-        }
-        drop(world);
-        done.members.iter().for_each(|_| self.answer());
-        self.debug_check();
-    }
-
-    /// Starts a checked decision.
-    fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
-        let members = self.take(first, batch);
-        let (expected, actual) = self.durations(first, slot, batch);
-        let (start, finish) = (self.now, self.now + actual);
-        for &id in &members {
-            self.set_state(id, State::Running);
-            let record = &mut self.records[id.index()];
-            (record.start, record.finish, record.batch) = (start, finish, batch);
-            record.nodes.clone_from(&nodes);
-            self.meter.start(&self.world.workload.jobs[id.index()], finish);
-            self.mix(3, id);
-        }
-        self.occupy(members, batch, nodes, slot, (start + expected, finish));
-    }
-
-    /// Takes the devices of what has been started; `finish` is the expected and the true one.
-    fn occupy(
-        &mut self,
-        members: SmallVec<[JobId; 2]>,
-        batch: u32,
-        nodes: Placement,
-        slot: KindSlot,
-        (expected_finish, finish): (Time, Time),
-    ) {
-        for share in &nodes {
-            self.free[share.node.index()] -= share.devices;
-            self.free_by_kind[slot] -= share.devices;
-        }
-        let sequence = self.sequence;
-        self.sequence += 1;
-        self.finishes.push(finish, sequence);
-        self.running.push(Running {
-            members,
-            batch,
-            start: self.now,
-            expected_finish,
-            nodes,
-            slot,
-            sequence,
-        });
-    }
-
-    /// Removes a job, or the `batch` oldest requests of its stream, from what waits.
-    fn take(&mut self, first: JobId, batch: u32) -> SmallVec<[JobId; 2]> {
-        match self.stream_of(first) {
-            Some(stream) => self.streams[stream].queue.drain(..batch as usize).collect(),
-            None => {
-                self.queue.remove(first, &self.world);
-                smallvec::smallvec![first]
-            }
-        }
-    }
-
-    /// Estimated and true duration.
-    fn durations(&self, first: JobId, slot: KindSlot, batch: u32) -> (Span, Span) {
-        let expected = match self.stream_of(first) {
-            Some(stream) => self.world.timing.batch(stream, slot, batch),
-            None => self.world.timing.job(first.index(), slot),
-        };
-        // A checked start runs on this kind, so there is an estimate.
-        let expected = expected.unwrap_or(Span::ZERO);
-        match self.world.workload.truths[first.index()] {
-            Truth::AsEstimated => (expected, expected),
-            Truth::Duration(actual) => (expected, actual),
-        }
     }
 
     fn stream_of(&self, job: JobId) -> Option<usize> {
@@ -387,6 +304,13 @@ impl Simulator {
             Task::Request { model } => self.world.timing.stream_of(model),
             _ => None,
         }
+    }
+
+    /// Whether the policy could cut something off for what waits.
+    fn may_preempt(&self) -> bool {
+        self.world.rules.preempt
+            && !self.queue.is_empty()
+            && self.running.iter().any(|run| self.is_preemptible(run))
     }
 
     fn anything_fits(&self) -> bool {
