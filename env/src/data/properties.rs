@@ -13,7 +13,8 @@ const ARTEFACTS: u32 = 6;
 /// One call; tags and nodes are taken modulo what there is.
 #[derive(Clone, Debug)]
 enum Call {
-    Begin(u32, Vec<u32>, u64),
+    /// On one or more nodes; a run that has the tag is released before.
+    Begin(Vec<u32>, Vec<u32>, u64),
     Release(u64),
     Publish(u32, u32),
     Lose(u32),
@@ -59,9 +60,9 @@ fn any_setup() -> impl Strategy<Value = DataSetup> {
 }
 
 fn case(faults: bool) -> impl Strategy<Value = Case> {
-    let begin = (0..NODES, vec(0..ARTEFACTS, 0..4), 0..12_u64);
+    let begin = (vec(0..NODES, 1..4), vec(0..ARTEFACTS, 0..4), 0..12_u64);
     let call = prop_oneof![
-        6 => begin.prop_map(|(node, needed, tag)| Call::Begin(node, needed, tag)),
+        6 => begin.prop_map(|(nodes, needed, tag)| Call::Begin(nodes, needed, tag)),
         if faults { 3 } else { 0 } => (0..12_u64).prop_map(Call::Release),
         1 => (0..NODES, 0..ARTEFACTS).prop_map(|(node, artefact)| Call::Publish(node, artefact)),
         u32::from(faults) => (0..NODES).prop_map(Call::Lose),
@@ -75,32 +76,37 @@ fn play(case: &Case) -> (DataPlane, Time, Vec<u64>) {
     let (mut plane, mut now, mut ready) = (plane(case.setup.clone()), Time::ZERO, Vec::new());
     for (gap, call) in &case.calls {
         now += Span(*gap);
+        plane.advance(now);
+        ready.extend(std::iter::from_fn(|| plane.pop_ready()));
         carry_out(&mut plane, now, call);
         plane.check();
         plane.advance(now);
         plane.check();
         assert!(plane.next().is_none_or(|next| next > now), "what is due has happened");
-        ready.extend(std::iter::from_fn(|| plane.pop_ready()));
     }
     (plane, now, ready)
 }
 
 fn carry_out(plane: &mut DataPlane, now: Time, call: &Call) {
     match *call {
-        Call::Begin(node, ref needed, tag) => {
+        Call::Begin(ref nodes, ref needed, tag) => {
+            plane.release(now, tag);
             let needed: Vec<ArtefactId> = needed.iter().map(|&id| ArtefactId(id)).collect();
-            plane.advance(now);
-            let idle = plane.next().is_none();
-            let estimate = plane.estimate(now, NodeId(node), &needed);
-            let waits = plane.begin(now, NodeId(node), &needed, tag);
-            assert_eq!(waits, estimate > Span::ZERO, "an estimate is 0 where nothing is missing");
-            if idle && waits {
-                assert_estimate(plane.clone(), tag, now + estimate, needed.len());
-            }
+            nodes.iter().for_each(|&node| begin(plane, now, NodeId(node), &needed, tag));
         }
         Call::Release(tag) => plane.release(now, tag),
         Call::Publish(node, artefact) => plane.publish(now, NodeId(node), ArtefactId(artefact)),
         Call::Lose(node) => plane.lose(now, NodeId(node)),
+    }
+}
+
+fn begin(plane: &mut DataPlane, now: Time, node: NodeId, needed: &[ArtefactId], tag: u64) {
+    let idle = plane.next().is_none();
+    let estimate = plane.estimate(now, node, needed);
+    let waits = plane.begin(now, node, needed, tag);
+    assert_eq!(waits, estimate > Span::ZERO, "an estimate is 0 where nothing is missing");
+    if idle && waits {
+        assert_estimate(plane.clone(), tag, now + estimate, needed.len());
     }
 }
 
