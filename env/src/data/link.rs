@@ -51,7 +51,7 @@ impl Links {
     }
 
     /// From the central store to a node.
-    pub(super) fn from_storage(&self, node: NodeId, rack: RackId) -> Path {
+    pub(super) fn storage_to(&self, node: NodeId, rack: RackId) -> Path {
         smallvec![STORAGE, down(rack), self.receive(node)]
     }
 
@@ -116,7 +116,7 @@ mod tests {
         let path = links.between((NodeId(1), RackId(1)), (NodeId(0), RackId(0)));
         let capacities: Vec<f64> = path.iter().map(|&link| links.capacity(link)).collect();
         assert_eq!(capacities, [50.0, 40.0, 30.0, setup.nodes[0].nic_bytes_per_s]);
-        assert_eq!(links.from_storage(NodeId(1), RackId(1)).as_slice(), [LinkId(0), LinkId(4), LinkId(8)]);
+        assert_eq!(links.storage_to(NodeId(1), RackId(1)).as_slice(), [LinkId(0), LinkId(4), LinkId(8)]);
         assert_eq!(links.len(), 9);
     }
 

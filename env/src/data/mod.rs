@@ -36,7 +36,7 @@ mod testing;
 
 pub use error::DataError;
 pub use plane::{Counters, DataPlane, Transfer};
-pub use residency::{DeviceId, Pick, Residency, Retention};
+pub use residency::{DeviceId, Model, Pick, Residency, Retention};
 pub use route::Source;
 pub use spec::{
     Artefact, ArtefactId, Compression, DataSetup, DataSpec, NodeData, Rack, RackId, Storage, Switches,

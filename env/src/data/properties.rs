@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::testing::{drain, plane, setup};
-use super::{Artefact, ArtefactId, Compression, DataPlane, DataSetup, Residency, Retention};
+use super::{Artefact, ArtefactId, Compression, DataPlane, DataSetup, Model, Residency, Retention};
 use crate::units::{NodeId, Span, Time};
 
 const NODES: u32 = 5;
@@ -188,13 +188,15 @@ proptest! {
         let mut residency = Residency::new(retention, &[(2, 12), (1, 20), (3, 8)]);
         let mut busy = Vec::new();
         for (node, key, working, start) in calls {
-            let bytes = 1 + 3 * u64::from(key);
-            match residency.pick(NodeId(node), key, bytes, working).filter(|_| start) {
+            // Key 0 stands for work without a model.
+            let model = (key > 0).then(|| Model { key, bytes: 1 + 3 * u64::from(key) });
+            let bytes = model.map_or(0, |model| model.bytes);
+            match residency.pick(NodeId(node), model, working).filter(|_| start) {
                 Some(pick) => {
                     let held = residency.loaded(pick.device).any(|loaded| loaded == key);
-                    prop_assert_eq!(pick.load, !held);
+                    prop_assert_eq!(pick.load, model.is_some() && !held);
                     let before = residency.used_bytes(pick.device) - if held { bytes } else { 0 };
-                    let gone = residency.start(pick.device, key, bytes, working);
+                    let gone = residency.start(pick.device, model, working);
                     let after = residency.used_bytes(pick.device) - bytes - working;
                     prop_assert_eq!((before - after, gone.is_empty()), (pick.evicts, pick.evicts == 0));
                     busy.push(pick.device);

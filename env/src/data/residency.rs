@@ -1,7 +1,8 @@
 //! Device memory: which inference models are loaded on which device, and which must leave for another.
 //!
-//! A device does one batch at a time. A model that is loaded takes its weights, a batch that runs its working memory
-//! besides. How long loading takes is the caller's knowledge.
+//! A device does one thing at a time: a batch of a model, or work that brings no model, as a training job is. A model
+//! that is loaded takes its weights, what runs takes its working memory besides. How long loading takes is the caller's
+//! knowledge.
 
 use std::sync::Arc;
 
@@ -19,6 +20,15 @@ pub enum Retention {
     OnDemand,
 }
 
+/// A variant of an inference model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// Names it; opaque here.
+    pub key: u32,
+    /// Its weights.
+    pub bytes: u64,
+}
+
 /// One device of one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceId {
@@ -28,7 +38,7 @@ pub struct DeviceId {
     pub device: u32,
 }
 
-/// Where a batch would run.
+/// Where work would run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pick {
     /// An idle device.
@@ -39,7 +49,7 @@ pub struct Pick {
     pub evicts: u64,
 }
 
-/// What is loaded where. A model is an opaque key, one for each variant, with the bytes of its weights.
+/// What is loaded where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Residency {
     retention: Retention,
@@ -53,20 +63,15 @@ pub struct Residency {
 #[derive(Clone, Debug, PartialEq)]
 struct Device {
     memory: u64,
-    /// Of the batch that runs.
+    busy: bool,
+    /// Bytes of what runs, its model apart.
     working: u64,
-    /// The model of the batch that runs.
-    busy: Option<u32>,
+    /// The model of what runs; `None` also where nothing does.
+    runs: Option<u32>,
     /// Least recently used first.
     models: SmallVec<[Model; 2]>,
     /// The number of its last start; 0 if there was none.
     used: u64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Model {
-    key: u32,
-    bytes: u64,
 }
 
 impl Residency {
@@ -75,56 +80,59 @@ impl Residency {
         let mut first = vec![0];
         let mut devices = Vec::new();
         for &(count, memory) in nodes {
-            let device = Device { memory, working: 0, busy: None, models: SmallVec::new(), used: 0 };
+            let device =
+                Device { memory, busy: false, working: 0, runs: None, models: SmallVec::new(), used: 0 };
             devices.extend((0..count).map(|_| device.clone()));
             first.push(devices.len() as u32);
         }
         Residency { retention, first: first.into(), devices, starts: 0 }
     }
 
-    /// The idle device that a batch of a model should run on, `bytes` being its weights and `working_bytes` what the
-    /// batch needs besides. One that holds the model comes before all others; then the one that loses least, then the
-    /// one that was idle longest. `None` if no device is idle, or none has that much memory.
-    pub fn pick(&self, node: NodeId, key: u32, bytes: u64, working_bytes: u64) -> Option<Pick> {
-        let need = bytes.checked_add(working_bytes)?;
-        let fits = |&(_, device): &(DeviceId, &Device)| device.busy.is_none() && need <= device.memory;
+    /// The idle device that work should run on: a batch of a model, or work without one, and the bytes it needs
+    /// besides. A device that holds the model comes before all others; then the one that loses least, then the one that
+    /// was not used for longest. `None` if no device is idle, or none has that much memory.
+    pub fn pick(&self, node: NodeId, model: Option<Model>, working_bytes: u64) -> Option<Pick> {
+        let need = working_bytes.checked_add(model.map_or(0, |model| model.bytes))?;
+        let fits = |&(_, device): &(DeviceId, &Device)| !device.busy && need <= device.memory;
         let weigh = |(id, device): (DeviceId, &Device)| {
-            let load = !device.holds(key);
-            (load, device.evicts(key, need), device.used, id)
+            let load = model.is_some_and(|model| !device.holds(model.key));
+            (load, device.evicts(model, need), device.used, id)
         };
         let best = self.of(node).filter(fits).map(weigh).min();
         best.map(|(load, evicts, _, device)| Pick { device, load, evicts })
     }
 
-    /// Starts a batch on an idle device: others leave as far as they must, the model is loaded if it is not, the
+    /// Starts work on an idle device: other models leave as far as they must, its own is loaded if it is not, the
     /// working memory is reserved. Gives the models that left.
     ///
     /// # Panics
     ///
     /// If the device is busy or too small; [`Residency::pick`] gives one that is neither.
-    pub fn start(&mut self, id: DeviceId, key: u32, bytes: u64, working_bytes: u64) -> SmallVec<[u32; 2]> {
+    pub fn start(&mut self, id: DeviceId, model: Option<Model>, working_bytes: u64) -> SmallVec<[u32; 2]> {
         self.starts += 1;
         let starts = self.starts;
         let device = self.device_mut(id);
-        assert!(device.busy.is_none(), "{id:?} is busy");
-        assert!(bytes.saturating_add(working_bytes) <= device.memory, "model {key} does not fit on {id:?}");
-        device.models.retain(|model| model.key != key);
-        let gone = device.make_room(bytes + working_bytes);
-        device.models.push(Model { key, bytes });
+        let need = working_bytes.saturating_add(model.map_or(0, |model| model.bytes));
+        assert!(!device.busy, "{id:?} is busy");
+        assert!(need <= device.memory, "{id:?} has {} bytes, the work needs {need}", device.memory);
+        device.runs = model.map(|model| model.key);
+        device.models.retain(|loaded| Some(loaded.key) != device.runs);
+        let gone = device.make_room(need);
+        device.models.extend(model);
         device.working = working_bytes;
-        device.busy = Some(key);
+        device.busy = true;
         device.used = starts;
         gone
     }
 
-    /// The batch on a device is done, or given up.
+    /// The work on a device is done, or given up.
     pub fn finish(&mut self, id: DeviceId) {
         let on_demand = self.retention == Retention::OnDemand;
         let device = self.device_mut(id);
-        let key = device.busy.take().expect("a batch that ends was started");
-        device.working = 0;
+        debug_assert!(device.busy, "work that ends was started");
+        let ran = device.stop();
         if on_demand {
-            device.models.retain(|model| model.key != key);
+            device.models.retain(|model| Some(model.key) != ran);
         }
     }
 
@@ -133,8 +141,7 @@ impl Residency {
         let range = self.range(node);
         for device in &mut self.devices[range] {
             device.models.clear();
-            device.busy = None;
-            device.working = 0;
+            device.stop();
         }
     }
 
@@ -145,12 +152,12 @@ impl Residency {
 
     /// Idle devices of a node with this model loaded.
     pub fn idle_with(&self, node: NodeId, key: u32) -> u32 {
-        self.of(node).filter(|(_, device)| device.busy.is_none() && device.holds(key)).count() as u32
+        self.of(node).filter(|(_, device)| !device.busy && device.holds(key)).count() as u32
     }
 
     /// Idle devices of a node.
     pub fn idle(&self, node: NodeId) -> u32 {
-        self.of(node).filter(|(_, device)| device.busy.is_none()).count() as u32
+        self.of(node).filter(|(_, device)| !device.busy).count() as u32
     }
 
     /// The models on a device, least recently used first.
@@ -182,8 +189,9 @@ impl Residency {
                 device.taken(),
                 device.memory
             );
-            assert!(device.busy.is_none_or(|key| device.holds(key)), "a model runs and is not loaded");
-            assert!(device.busy.is_some() || device.working == 0, "an idle device has working memory");
+            assert!(device.runs.is_none_or(|key| device.holds(key)), "a model runs and is not loaded");
+            let idle = device.working == 0 && device.runs.is_none();
+            assert!(device.busy || idle, "an idle device has working memory or a model that runs");
         }
     }
 
@@ -211,20 +219,27 @@ impl Device {
         self.models.iter().any(|model| model.key == key)
     }
 
+    /// Becomes idle; the model that ran.
+    fn stop(&mut self) -> Option<u32> {
+        self.busy = false;
+        self.working = 0;
+        self.runs.take()
+    }
+
     fn taken(&self) -> u64 {
         self.working + self.models.iter().map(|model| model.bytes).sum::<u64>()
     }
 
-    /// Bytes of other models that leave when a model and its batch need so much.
-    fn evicts(&self, key: u32, need: u64) -> u64 {
-        let others = self.models.iter().filter(|model| model.key != key);
+    /// Bytes of other models that leave when work with its model needs so much.
+    fn evicts(&self, model: Option<Model>, need: u64) -> u64 {
+        let others = self.models.iter().filter(|other| model.is_none_or(|model| model.key != other.key));
         let total: u64 = others.clone().map(|model| model.bytes).sum();
         let mut left = total;
-        for model in others {
+        for other in others {
             if left <= self.memory - need {
                 break;
             }
-            left -= model.bytes;
+            left -= other.bytes;
         }
         total - left
     }
@@ -240,7 +255,7 @@ impl Device {
 
     fn signature(&self) -> u64 {
         let models = self.models.iter().map(|model| mix(u64::from(model.key)));
-        let busy = self.busy.map_or(0, |key| u64::from(key) + 1);
-        mix(mix(mix(self.memory) ^ busy).wrapping_add(models.fold(0, u64::wrapping_add)))
+        let runs = self.runs.map_or(u64::from(self.busy), |key| u64::from(key) + 2);
+        mix(mix(mix(self.memory) ^ runs).wrapping_add(models.fold(0, u64::wrapping_add)))
     }
 }

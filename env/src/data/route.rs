@@ -9,7 +9,7 @@ use super::spec::{Artefact, ArtefactId, DataSpec};
 use crate::units::{NodeId, Span};
 
 /// Replicas that are weighed for one transfer, the nearest first; more would not make a choice better, only slower.
-const MAX_REPLICAS: usize = 16;
+const MAX_REPLICAS: usize = 8;
 
 /// What gives an artefact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,7 +78,7 @@ fn copy(spec: &DataSpec, from: NodeId, to: NodeId, id: ArtefactId) -> Route {
 }
 
 fn store(spec: &DataSpec, node: NodeId, id: ArtefactId) -> Route {
-    let path = spec.links().from_storage(node, spec.node(node).rack);
+    let path = spec.links().storage_to(node, spec.node(node).rack);
     // The first link is the store itself, whose latency is its own.
     let links = path.len() as u64 - 1;
     let latency = spec.setup().storage.latency + spec.setup().link_latency * links;
