@@ -28,25 +28,23 @@ impl Filling {
     }
 }
 
-/// The rate of each transfer, in bytes per second, each above 0.
+/// The rate of each transfer, in bytes per second. Each is above 0: a link gives none less than an equal share.
 pub(super) fn rates(capacity: impl Fn(LinkId) -> f64, demands: &[Demand<'_>]) -> Vec<f64> {
     let mut links = used_links(&capacity, demands);
     let mut rates = vec![0.0; demands.len()];
     let mut rising: Vec<usize> = (0..demands.len()).collect();
-    let mut level = 0.0_f64;
     while !rising.is_empty() {
         let full = links.iter().map(Filling::share).fold(f64::INFINITY, f64::min);
         let limit = rising.iter().map(|&flow| demands[flow].limit).fold(f64::INFINITY, f64::min);
-        // Mathematically the level only rises. Rounding must not let it sink: a rate of 0 would lose a transfer.
-        level = level.max(full.min(limit));
-        let (stopped, others) = rising.iter().partition(|&&flow| stops(&links, &demands[flow], level));
-        rising = others;
+        // What gives the level stops at it, so that at least one transfer stops each time.
+        let level = full.min(limit);
+        let stopped: Vec<usize>;
+        (stopped, rising) = rising.into_iter().partition(|&flow| stops(&links, &demands[flow], level));
         for flow in stopped {
-            let flow: usize = flow;
-            rates[flow] = level.min(demands[flow].limit);
+            rates[flow] = level;
             for &link in demands[flow].path {
                 let filling = find(&mut links, link);
-                filling.left = (filling.left - rates[flow]).max(0.0);
+                filling.left -= level;
                 filling.rising -= 1;
             }
         }
@@ -58,8 +56,7 @@ pub(super) fn rates(capacity: impl Fn(LinkId) -> f64, demands: &[Demand<'_>]) ->
 fn used_links(capacity: impl Fn(LinkId) -> f64, demands: &[Demand<'_>]) -> Vec<Filling> {
     let mut links: Vec<LinkId> = demands.iter().flat_map(|demand| demand.path.iter().copied()).collect();
     links.sort_unstable();
-    let rising = |run: &[LinkId]| run.len() as u32;
-    let filling = |run: &[LinkId]| Filling { link: run[0], left: capacity(run[0]), rising: rising(run) };
+    let filling = |run: &[LinkId]| Filling { link: run[0], left: capacity(run[0]), rising: run.len() as u32 };
     links.chunk_by(|a, b| a == b).map(filling).collect()
 }
 

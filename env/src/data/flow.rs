@@ -215,3 +215,30 @@ impl Flows {
         self.next = self.list.iter().map(Flow::event).min();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::testing::{A, at, node, plane, setup};
+
+    #[test]
+    fn an_end_is_rounded_up_so_that_bytes_always_take_time() {
+        assert_eq!(transfer_time(1.0, 3.0), Span(333_333_334));
+        assert_eq!(transfer_time(1.0, 1e18), Span(1));
+        assert_eq!(transfer_time(1.0, 1e-18), Span::MAX);
+    }
+
+    #[test]
+    fn a_transfer_is_not_touched_by_what_shares_no_full_link() {
+        let mut setup = setup(2, 2);
+        setup.nodes[0].nic_bytes_per_s = 3.0;
+        let mut plane = plane(setup);
+        plane.begin(at(0), node(0), &[A], 1);
+        plane.advance(at(0));
+        let before = plane.flows.list()[0].clone();
+        for second in 1..100 {
+            plane.begin(at(second), node(1), &[A], 1 + second);
+        }
+        assert_eq!(plane.flows.list()[0], before, "to the last bit");
+    }
+}
