@@ -10,6 +10,15 @@
 //! plane.release(now, tag);               // at its end, or when it is given up
 //! ```
 //!
+//! What the model leaves out, on purpose:
+//!
+//! - links are full duplex, and writing to the store or to a local disk takes no bandwidth;
+//! - only the store has compressed copies; caches keep artefacts ready for use and copy them as they are;
+//! - decompression limits one transfer and takes no core from the jobs of its node;
+//! - a source is chosen once; a transfer does not change over to a better one, and a gang copies from each other only
+//!   what was there before it began;
+//! - what is streamed for one run is not shared with another.
+//!
 //! [`Residency`] is another matter: which models are loaded on which device.
 
 mod cache;

@@ -151,7 +151,8 @@ impl DataPlane {
 
     /// How long it should take until these artefacts are on the node, if that began now: zero if they are. What is
     /// under way is taken to stay: newcomers get an equal share of each link, or what is left over if that is more.
-    /// Exact on idle links; else as good as that guess.
+    /// Exact for one artefact on idle links. Several end no earlier than the slowest of them alone, nor than the
+    /// busiest link they share can do it; that is the estimate.
     pub fn estimate(&self, now: Time, node: NodeId, artefacts: &[ArtefactId]) -> Span {
         let mut coming = Span::ZERO;
         let mut together = Together::default();
@@ -178,7 +179,7 @@ impl DataPlane {
     /// joins one under way. True if the run must wait; its tag then comes out of [`DataPlane::pop_ready`] once
     /// nothing is missing. A gang on several nodes begins on each with one tag, all at one moment.
     ///
-    /// Whatever this says, the run needs its [`DataPlane::release`].
+    /// Whatever this says, the run needs its [`DataPlane::release`]; until then no other may have its tag.
     pub fn begin(&mut self, now: Time, node: NodeId, artefacts: &[ArtefactId], tag: u64) -> bool {
         self.advance(now);
         let mut waits = false;
@@ -208,7 +209,7 @@ impl DataPlane {
         waits
     }
 
-    /// The next moment at which anything happens here.
+    /// The next moment at which anything happens here. It is the present just after a transfer without latency began.
     pub fn next(&self) -> Option<Time> {
         self.flows.next()
     }
