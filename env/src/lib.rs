@@ -6,6 +6,7 @@ pub mod candidates;
 pub mod catalog;
 pub mod check;
 pub mod cluster;
+pub mod data;
 pub mod gantt;
 pub mod gym;
 pub mod job;
