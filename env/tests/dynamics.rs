@@ -164,7 +164,7 @@ impl Case {
             return candidates.decision(&sim.view(), 0).unwrap();
         }
         let victim = sim.view().running.get(choice % 7).map(|run| run.sequence);
-        match victim.filter(|_| choice % 5 == 0) {
+        match victim.filter(|_| choice.is_multiple_of(5)) {
             Some(run) if sim.clone().apply(Decision::Preempt { run }).is_ok() => Decision::Preempt { run },
             _ => candidates.decision(&sim.view(), choice % candidates.actions()).unwrap(),
         }
