@@ -106,7 +106,7 @@ impl Candidates {
         if view.discipline.commits() {
             return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
-        let nodes = view.place(self.nodes[candidate.node].slot, view.job(job).gang)?;
+        let nodes = view.place_job(job, self.nodes[candidate.node].slot)?;
         Some(Decision::Start { job, nodes, batch: candidate.batch })
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::ArtefactId;
 use crate::rules::NodeChange;
 use crate::serving::{Clients, is_default};
 use crate::units::{InferenceId, JobId, KindId, Span, Time, TrainingId};
@@ -27,6 +28,12 @@ pub struct Job {
     /// start. The last stage bears the weight of the pipeline, the others 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<JobId>,
+    /// What must be on its nodes before it computes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ArtefactId>,
+    /// What it leaves on its first node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<ArtefactId>,
     /// Whose it is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: u32,
@@ -66,7 +73,19 @@ pub enum Task {
 impl Job {
     /// A job with unit weight, one processor per device and no deadline.
     pub fn new(label: u64, arrival: Time, task: Task, gang: u32) -> Job {
-        Job { label, arrival, task, gang, procs: gang, weight: 1.0, deadline: None, after: None, user: 0 }
+        Job {
+            label,
+            arrival,
+            task,
+            gang,
+            procs: gang,
+            weight: 1.0,
+            deadline: None,
+            after: None,
+            inputs: Vec::new(),
+            output: None,
+            user: 0,
+        }
     }
 
     /// The inference model it asks, if it is a request.

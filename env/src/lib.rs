@@ -10,6 +10,7 @@ pub mod data;
 pub mod gantt;
 pub mod gym;
 pub mod job;
+pub mod loads;
 pub mod metrics;
 pub mod objective;
 pub mod observe;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
+use crate::data::DataPlane;
 use crate::job::Job;
+use crate::loads::Loads;
 use crate::rules::Rules;
 use crate::timing::{KindSlot, Timing};
 use crate::units::{InferenceId, JobId, NodeId, Span, Time};
@@ -42,6 +44,10 @@ pub struct View<'a> {
     pub in_service: &'a [u32],
     /// What may happen to what has been started.
     pub rules: &'a Rules,
+    /// Where data is and how it moves, if that matters.
+    pub data: Option<&'a DataPlane>,
+    /// Which models are loaded on which devices, if that matters.
+    pub loads: Option<&'a Loads>,
     /// How decisions are carried out.
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
@@ -97,8 +103,11 @@ pub struct Running {
     pub batch: u32,
     /// When it started.
     pub start: Time,
-    /// When it begins or began to compute; until then it restarts.
+    /// When it begins or began to compute, by the estimate while `fetching`; until then its data is brought, its model
+    /// is loaded, or it restarts.
     pub ready: Time,
+    /// Whether its data is still on the way.
+    pub fetching: bool,
     /// When it should finish by the estimate; the truth may differ either way.
     pub expected_finish: Time,
     /// Where.
@@ -250,6 +259,56 @@ impl<'a> View<'a> {
     /// Whether enough devices of the kind are free for the job, and it runs on them.
     pub fn fits(&self, id: JobId, slot: KindSlot) -> bool {
         self.free_by_kind[slot] >= self.job(id).gang && self.estimate(id, slot).is_some()
+    }
+
+    /// How long the job or a batch of such requests would hold these nodes before it computes: until its data is there
+    /// and its model is loaded, as far as can be told now.
+    pub fn setup(&self, id: JobId, nodes: &[Share]) -> Span {
+        let longest = |of: &dyn Fn(NodeId) -> Span| nodes.iter().map(|share| of(share.node)).max();
+        let inputs = &self.job(id).inputs;
+        let fetch = self.data.filter(|_| !inputs.is_empty());
+        let fetch = fetch.and_then(|data| longest(&|node| data.estimate(self.now, node, inputs)));
+        let model = self.job(id).request_model();
+        let load = self.loads.zip(model).and_then(|(loads, model)| longest(&|node| loads.time(node, model)));
+        fetch.unwrap_or(Span::ZERO) + load.unwrap_or(Span::ZERO)
+    }
+
+    /// As [`View::setup`], for devices of one kind: those that the job would get now, or else the best there are.
+    pub fn setup_on(&self, id: JobId, slot: KindSlot) -> Span {
+        if !self.needs_setup(id) {
+            return Span::ZERO;
+        }
+        match self.place_job(id, slot) {
+            Some(nodes) => self.setup(id, &nodes),
+            None => {
+                let alone = |node: &NodeId| self.setup(id, &[Share { node: *node, devices: 1 }]);
+                self.cluster.nodes_of(slot).iter().map(alone).min().unwrap_or(Span::ZERO)
+            }
+        }
+    }
+
+    /// Whether where the job runs decides how soon it computes.
+    fn needs_setup(&self, id: JobId) -> bool {
+        let job = self.job(id);
+        (self.data.is_some() && !job.inputs.is_empty())
+            || (self.loads.is_some() && job.request_model().is_some())
+    }
+
+    /// Devices of one kind for a job: the single node that is ready first; among those, and for gangs that need
+    /// several, as [`View::place`]. `None` if not enough are free.
+    pub fn place_job(&self, id: JobId, slot: KindSlot) -> Option<Placement> {
+        let job = self.job(id);
+        if !self.needs_setup(id) {
+            return self.place(slot, job.gang);
+        }
+        let enough = |node: &&NodeId| self.free[node.index()] >= job.gang;
+        let share = |node: &NodeId| Share { node: *node, devices: job.gang };
+        let nodes = self.cluster.nodes_of(slot).iter().filter(enough);
+        let best = nodes.min_by_key(|node| (self.setup(id, &[share(node)]), self.free[node.index()]));
+        match best {
+            Some(node) => Some(Placement::from_iter([share(node)])),
+            None => self.place(slot, job.gang),
+        }
     }
 
     /// Devices of one kind for a gang: the single node with the fewest sufficient free devices, or else the

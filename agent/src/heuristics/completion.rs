@@ -52,6 +52,7 @@ impl EarliestCompletion {
         let mut best: Option<(Span, KindSlot)> = None;
         for slot in slots {
             let Some(span) = work.span(view, slot) else { continue };
+            let span = span + view.setup_on(work.job, slot);
             if best.is_some_and(|(least, _)| span >= least) {
                 // Even without a wait it would not end sooner.
                 continue;
@@ -123,7 +124,7 @@ impl Policy for EarliestCompletion {
         }
         chosen
             .and_then(|(_, work, slot, batch)| {
-                let nodes = view.place(slot, view.job(work.job).gang)?;
+                let nodes = view.place_job(work.job, slot)?;
                 Some(Decision::Start { job: work.job, nodes, batch })
             })
             .unwrap_or(Decision::Wait { until })

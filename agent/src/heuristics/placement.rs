@@ -57,21 +57,21 @@ impl Placing {
 
     /// Devices for the work, with their kind; `None` if it fits nowhere now.
     pub fn choose(&mut self, view: &View<'_>, work: Work) -> Option<(KindSlot, Placement)> {
-        let gang = view.job(work.job).gang;
         let slot = match self {
             Placing::Fastest => {
                 let slots = (0..view.timing.kinds()).filter(|&slot| work.fits(view, slot));
                 slots.min_by_key(|&slot| work.span(view, slot))?
             }
-            Placing::FirstFit => return first_fit(view, work, gang),
+            Placing::FirstFit => return first_fit(view, work),
             Placing::WeightedRoundRobin { credit } => next_turn(credit, view, work)?,
         };
-        view.place(slot, gang).map(|nodes| (slot, nodes))
+        view.place_job(work.job, slot).map(|nodes| (slot, nodes))
     }
 }
 
 /// The first node with room for the whole gang; a gang that fits no single node is spread.
-fn first_fit(view: &View<'_>, work: Work, gang: u32) -> Option<(KindSlot, Placement)> {
+fn first_fit(view: &View<'_>, work: Work) -> Option<(KindSlot, Placement)> {
+    let gang = view.job(work.job).gang;
     for (at, &free) in view.free.iter().enumerate() {
         let node = NodeId(at as u32);
         let slot = view.slot_of(node);

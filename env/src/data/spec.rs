@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use super::error::DataError;
 use super::link::{LinkId, Links};
+use serde::{Deserialize, Serialize};
+
 use crate::units::{NodeId, Span};
 
 /// Position of an artefact in its [`DataSpec`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ArtefactId(pub u32);
 
 impl ArtefactId {

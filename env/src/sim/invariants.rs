@@ -55,7 +55,8 @@ impl Simulator {
     /// What takes no look at single jobs and nodes.
     fn check_counts(&self) {
         let waiting = self.queue.len() + self.streams.iter().map(|stream| stream.queue.len()).sum::<usize>();
-        assert_eq!(self.finishes.len(), self.running.len(), "each running job has one completion to come");
+        let computing = self.running.iter().filter(|run| !run.fetching).count();
+        assert_eq!(self.finishes.len(), computing, "each running job has one completion to come");
         assert_eq!(self.census.of(State::Queued), waiting, "queued jobs and the queues differ");
         let arrived = self.records.len() - self.census.of(State::Future);
         assert_eq!(arrived, self.arrived, "an arrived job has no state, or a future one has");
@@ -79,10 +80,17 @@ impl Simulator {
             assert_eq!(free, self.free_by_kind[slot], "free devices of kind slot {slot} do not add up");
         }
         let members: usize = self.running.iter().map(|running| running.members.len()).sum();
-        assert_eq!(self.census.of(State::Running), members, "running jobs and the running list differ");
+        let held = self.census.of(State::Running) + self.census.of(State::Transferring);
+        assert_eq!(held, members, "running jobs and the running list differ");
         let mut census = Census([0; State::COUNT]);
         self.records.iter().for_each(|record| census.0[record.state as usize] += 1);
         assert_eq!(census, self.census, "the records and their count differ");
         self.queue.check(&self.world);
+        if let Some(data) = &self.data {
+            data.check();
+        }
+        if let Some(loads) = &self.loads {
+            loads.residency().check();
+        }
     }
 }

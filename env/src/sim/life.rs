@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Simulator, Slice, State};
+use crate::data::{DataPlane, DeviceId};
 use crate::job::Truth;
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span, Time};
@@ -27,42 +28,102 @@ struct Lengths {
 }
 
 impl Simulator {
-    /// Starts a checked decision.
+    /// Starts a checked decision: its devices are held, and work begins once data and model are there.
     pub(super) fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
+        let fetch = self.fetch(first, &nodes);
+        let load = self.load(first, &nodes);
+        let setup = load + self.restart_of(first);
         let lengths = self.lengths(first, &nodes, slot, batch);
-        let ready = self.now + self.restart_of(first);
         let members = self.take(first, batch);
-        let (expected, finish) = (ready + lengths.expected, ready + lengths.actual);
         for &id in &members {
-            self.set_state(id, State::Running);
+            let state = if fetch.is_some() { State::Transferring } else { State::Running };
+            self.set_state(id, state);
             let record = &mut self.records[id.index()];
             if record.slices.is_empty() {
                 record.start = self.now;
             }
-            (record.finish, record.batch) = (finish, batch);
+            record.batch = batch;
             record.nodes.clone_from(&nodes);
-            self.meter.start(&self.world.workload.jobs[id.index()], finish);
             self.mix(3, id);
         }
-        self.occupy(members, batch, nodes, slot, ready, (expected, finish));
+        let ready = self.now + fetch.unwrap_or(Span::ZERO) + setup;
+        let sequence = self.occupy(members, batch, nodes, slot, (ready, ready + lengths.expected));
+        if fetch.is_some() {
+            self.running.change(self.running.len() - 1, |run| run.fetching = true);
+        } else {
+            self.will_finish(sequence, ready + lengths.actual);
+        }
     }
 
-    /// Takes the devices of what has been started; `finish` is the expected and the true one.
+    /// Takes the devices of what has been started; gives the number of the run. When it begins to compute and should
+    /// finish is estimated.
     pub(super) fn occupy(
         &mut self,
         members: SmallVec<[JobId; 2]>,
         batch: u32,
         nodes: Placement,
         slot: KindSlot,
-        ready: Time,
-        (expected_finish, finish): (Time, Time),
-    ) {
+        (ready, expected_finish): (Time, Time),
+    ) -> u64 {
         nodes.iter().for_each(|&share| self.hold(share));
         let sequence = self.sequence;
         self.sequence += 1;
+        let (start, fetching) = (self.now, false);
+        let run = Running { members, batch, start, ready, fetching, expected_finish, nodes, slot, sequence };
+        self.running.push(run);
+        sequence
+    }
+
+    /// Begins to bring what a job needs to its nodes; the estimated time until it is there, or nothing if it is.
+    fn fetch(&mut self, job: JobId, nodes: &Placement) -> Option<Span> {
+        let inputs = &self.world.workload.jobs[job.index()].inputs;
+        let data = self.data.as_mut().filter(|_| !inputs.is_empty())?;
+        let mut waits = false;
+        for share in nodes {
+            waits |= data.begin(self.now, share.node, inputs, self.sequence);
+        }
+        waits.then(|| data.ready_at(self.sequence).map_or(Span::ZERO, |ready| ready.since(self.now)))
+    }
+
+    /// Takes devices that hold the model, or loads it; how long that takes.
+    fn load(&mut self, job: JobId, nodes: &Placement) -> Span {
+        let model = self.world.workload.jobs[job.index()].request_model();
+        let Some(loads) = &mut self.loads else { return Span::ZERO };
+        let shares = nodes.iter().flat_map(|share| std::iter::repeat_n(share.node, share.devices as usize));
+        let taken: SmallVec<[(DeviceId, Span); 2]> =
+            shares.filter_map(|node| loads.start(node, model)).collect();
+        let devices = taken.iter().map(|(device, _)| *device).collect();
+        self.devices.insert(self.sequence, devices);
+        taken.iter().map(|(_, load)| *load).max().unwrap_or(Span::ZERO)
+    }
+
+    /// Lets work begin whose data is there.
+    pub(super) fn begin_fetched(&mut self) {
+        while let Some(sequence) = self.data.as_mut().and_then(DataPlane::pop_ready) {
+            let Ok(at) = self.running.binary_search_by_key(&sequence, |run| run.sequence) else { continue };
+            let run = self.running[at].clone();
+            let first = run.members[0];
+            let lengths = self.lengths(first, &run.nodes, run.slot, run.batch);
+            let ready = self.now + self.restart_of(first);
+            self.running.change(at, |run| {
+                (run.fetching, run.ready, run.expected_finish) = (false, ready, ready + lengths.expected);
+            });
+            for &id in &run.members {
+                self.set_state(id, State::Running);
+                self.mix(8, id);
+            }
+            self.will_finish(sequence, ready + lengths.actual);
+        }
+    }
+
+    /// Fixes when a run finishes.
+    fn will_finish(&mut self, sequence: u64, finish: Time) {
         self.finishes.push(finish, sequence);
-        let start = self.now;
-        self.running.push(Running { members, batch, start, ready, expected_finish, nodes, slot, sequence });
+        let Ok(at) = self.running.binary_search_by_key(&sequence, |run| run.sequence) else { return };
+        for &id in &self.running[at].members {
+            self.records[id.index()].finish = finish;
+            self.meter.start(&self.world.workload.jobs[id.index()], finish);
+        }
     }
 
     /// Removes a job, or the `batch` oldest requests of its stream, from what waits.
@@ -113,7 +174,7 @@ impl Simulator {
         let Some(sequence) = self.finishes.pop() else { return };
         let Ok(at) = self.running.binary_search_by_key(&sequence, |running| running.sequence) else { return };
         let Some(done) = self.running.remove(at) else { return };
-        done.nodes.iter().for_each(|&share| self.give_back(share));
+        self.release_all(&done);
         let world = Arc::clone(&self.world);
         for &id in &done.members {
             if world.discipline == Discipline::Rounds && !self.end_slice(id, &done) {
@@ -125,11 +186,20 @@ impl Simulator {
             self.set_state(id, State::Finished);
             self.meter.leave(&world.workload.jobs[id.index()], world.ideal(id));
             self.mix(2, id);
+            self.publish(id, &done);
             self.release_next_stage(id);
         }
         drop(world);
         done.members.iter().for_each(|_| self.answer());
         self.debug_check();
+    }
+
+    /// What a job leaves behind is on the first of its nodes.
+    fn publish(&mut self, id: JobId, done: &Running) {
+        let output = self.world.workload.jobs[id.index()].output;
+        if let (Some(data), Some(output), Some(share)) = (&mut self.data, output, done.nodes.first()) {
+            data.publish(self.now, share.node, output);
+        }
     }
 
     /// Books the last slice of a job that ran more than once.
@@ -150,10 +220,15 @@ impl Simulator {
     /// Cuts off what runs at this place of the list; it waits again, with what it keeps.
     pub(super) fn cut_off(&mut self, at: usize, cut: Cut) {
         let Some(run) = self.running.remove(at) else { return };
-        self.finishes.cancel(run.sequence);
+        if !run.fetching {
+            self.finishes.cancel(run.sequence);
+        }
+        self.release_all(&run);
         let world = Arc::clone(&self.world);
         for &id in &run.members {
-            self.meter.revoke(&world.workload.jobs[id.index()], self.records[id.index()].finish);
+            if !run.fetching {
+                self.meter.revoke(&world.workload.jobs[id.index()], self.records[id.index()].finish);
+            }
             self.mix(if cut == Cut::Preempted { 5 } else { 6 }, id);
             match self.stream_of(id) {
                 Some(_) => self.usage.waste.failures_s += self.held_s(&run) / run.members.len() as f64,
@@ -167,13 +242,24 @@ impl Simulator {
             Cut::Preempted => waste.preemptions += 1,
             Cut::Failure => waste.cut_off += 1,
         }
-        run.nodes.iter().for_each(|&share| self.give_back(share));
         self.waiting = false;
+    }
+
+    /// Gives back all that a run held.
+    fn release_all(&mut self, run: &Running) {
+        run.nodes.iter().for_each(|&share| self.give_back(share));
+        if let Some(data) = &mut self.data {
+            data.release(self.now, run.sequence);
+        }
+        if let (Some(loads), Some(devices)) = (&mut self.loads, self.devices.remove(&run.sequence)) {
+            loads.finish(&devices);
+        }
     }
 
     fn keep_progress(&mut self, id: JobId, run: &Running, cut: Cut) {
         let record = &mut self.records[id.index()];
-        let (computed, all) = (self.now.since(run.ready), record.finish.since(run.ready));
+        let computed = if run.fetching { Span::ZERO } else { self.now.since(run.ready) };
+        let all = record.finish.since(run.ready);
         let kept = match (cut, self.world.rules.resume.checkpoint) {
             (Cut::Preempted, _) => computed,
             (Cut::Failure, Some(every)) => Span(computed.0 - computed.0 % every.0.max(1)),

@@ -29,9 +29,14 @@ mod slide;
 mod usage;
 mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
+use crate::data::{DataPlane, DeviceId};
 use crate::job::Task;
+use crate::loads::Loads;
 use crate::objective::CostMeter;
 use crate::units::{JobId, Time};
 use crate::view::{Decision, Discipline, History, Placement, Progress, Running, Stream, View, place};
@@ -68,6 +73,12 @@ pub struct Simulator {
     free: Vec<u32>,
     free_by_kind: Vec<u32>,
     nodes: Nodes,
+    /// Where data is and moves, if that matters.
+    data: Option<DataPlane>,
+    /// Which models are loaded where, if that matters.
+    loads: Option<Loads>,
+    /// Devices that each run holds, by its sequence, where it matters which they are.
+    devices: BTreeMap<u64, SmallVec<[DeviceId; 2]>>,
     running: Slide<Running>,
     records: Vec<Record>,
     /// Jobs in each state.
@@ -103,6 +114,9 @@ impl Simulator {
             free: world.cluster.nodes().iter().map(|node| node.devices).collect(),
             free_by_kind,
             nodes: Nodes::new(world.cluster.nodes().len(), world.cluster.kinds().len(), start),
+            data: world.data.clone().map(DataPlane::new),
+            loads: world.new_loads(),
+            devices: BTreeMap::new(),
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
@@ -181,6 +195,8 @@ impl Simulator {
             progress: &self.progress,
             in_service: self.usage.in_service(),
             rules: &self.world.rules,
+            data: self.data.as_ref(),
+            loads: self.loads.as_ref(),
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
         }
@@ -251,7 +267,8 @@ impl Simulator {
     /// The next moment at which anything happens.
     fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        let work = [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake];
+        let fetched = self.data.as_ref().and_then(DataPlane::next).map(|time| time.max(self.now));
+        let work = [self.next_arrival(), self.finishes.next(), self.next_expiry(), fetched, wake];
         let work = work.into_iter().flatten().min();
         // Machines come and go for ever; without work that is of no interest.
         let idle = work.is_none() && self.all_waiting() == 0;
@@ -278,6 +295,7 @@ impl Simulator {
             while self.finishes.next().is_some_and(|time| time <= self.now) {
                 self.finish_next();
             }
+            self.begin_fetched();
             while self.next_arrival().is_some_and(|time| time <= self.now) {
                 self.admit_next();
             }
@@ -297,6 +315,9 @@ impl Simulator {
         self.meter.charge(spent);
         self.now = to;
         self.meter.advance(to);
+        if let Some(data) = &mut self.data {
+            data.advance(to);
+        }
     }
 
     fn stream_of(&self, job: JobId) -> Option<usize> {

@@ -170,5 +170,11 @@ impl Simulator {
         {
             self.cut_off(at, super::life::Cut::Failure);
         }
+        if let Some(data) = &mut self.data {
+            data.lose(self.now, node);
+        }
+        if let Some(loads) = &mut self.loads {
+            loads.clear(node);
+        }
     }
 }

@@ -13,7 +13,9 @@ pub enum State {
     Queued,
     /// Waits for the stage before it.
     Blocked,
-    /// Occupies devices.
+    /// Occupies devices while its data is on the way.
+    Transferring,
+    /// Occupies devices, and computes or is about to.
     Running,
     /// Done.
     Finished,

@@ -218,11 +218,12 @@ impl Simulator {
         }
         (record.finish, record.batch, record.nodes) = (finish, batch, nodes.clone());
         record.slices.push(Slice { start, finish, nodes: nodes.clone() });
+        self.mix(3, job);
+        let sequence = self.occupy(smallvec::smallvec![job], batch, nodes, slot, (start, start + expected));
+        self.finishes.push(finish, sequence);
         if self.is_complete(job) {
             self.meter.start(&self.world.workload.jobs[job.index()], finish);
         }
-        self.mix(3, job);
-        self.occupy(smallvec::smallvec![job], batch, nodes, slot, start, (start + expected, finish));
     }
 
     /// How many steps a job takes in one round, and how long that is.

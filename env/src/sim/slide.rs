@@ -36,6 +36,13 @@ impl<T> Slide<T> {
         self.ring.remove(at)
     }
 
+    /// Changes the element at `at`.
+    pub(super) fn change(&mut self, at: usize, how: impl FnOnce(&mut T)) {
+        if let Some(item) = self.ring.get_mut(at) {
+            how(item);
+        }
+    }
+
     /// All elements, to be put into another order.
     pub(super) fn as_mut_slice(&mut self) -> &mut [T] {
         self.ring.make_contiguous()

@@ -1,18 +1,21 @@
 //! What is simulated, checked as a whole.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::Rates;
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
+use crate::data::DataSpec;
 use crate::job::{Job, Workload};
+use crate::loads::{LoadRules, Loads};
 use crate::objective::Objective;
 use crate::rules::{Change, Rules};
 use crate::serving::{Batches, Late, Serving};
 use crate::timing::{KindSlot, Timing};
-use crate::units::{JobId, NodeId, Span};
+use crate::units::{InferenceId, JobId, NodeId, Span};
 use crate::view::{Discipline, Placement, Share, slot_of};
 
 /// What is simulated; shared by all simulations of the same episode.
@@ -38,6 +41,10 @@ pub struct World {
     pub rules: Rules,
     /// What devices draw and cost, by kind slot.
     pub rates: Vec<Rates>,
+    /// Where data is and how it moves; the artefacts are those of the jobs' inputs.
+    pub data: Option<Arc<DataSpec>>,
+    /// How models come onto devices.
+    pub loads: Option<LoadRules>,
     /// The stages that follow a stage of a pipeline.
     next: BTreeMap<JobId, Vec<JobId>>,
 }
@@ -93,6 +100,30 @@ pub enum WorldError {
     /// Only `free` knows what the rules are about.
     #[error("preemption, machines that come and go, and spread gangs need the discipline free")]
     RulesNeedFree,
+    /// Each node needs its cache and links.
+    #[error("data is described for {described} nodes, which are not those of the cluster")]
+    DataOfOtherNodes {
+        /// How many are described.
+        described: usize,
+    },
+    /// What a job reads or writes.
+    #[error("job {label} reads or writes an artefact that is not described")]
+    UnknownArtefact {
+        /// Its number in the trace.
+        label: u64,
+    },
+    /// A model that could never be loaded.
+    #[error(
+        "a model of {bytes} bytes is served on node {node:?}, whose devices have {memory}: give it more memory"
+    )]
+    ModelTooLarge {
+        /// The node.
+        node: String,
+        /// Size of the model.
+        bytes: u64,
+        /// Memory of a device.
+        memory: u64,
+    },
     /// A rule that cannot be followed.
     #[error(
         "an autoscaling rule names a node that is not there, or lets 0 jobs wait: the number must be above 0"
@@ -174,6 +205,8 @@ impl World {
             serving,
             rules,
             rates,
+            data: None,
+            loads: None,
             next,
         };
         world.check_changes()?;
@@ -219,6 +252,55 @@ impl World {
             }
         }
         Ok(World { rules, ..self })
+    }
+
+    /// The same world with data that has to be where it is used.
+    ///
+    /// # Errors
+    /// Another discipline than `free`; nodes or artefacts that are not described.
+    pub fn with_data(self, data: DataSpec) -> Result<World, WorldError> {
+        if self.discipline != Discipline::Free {
+            return Err(WorldError::RulesNeedFree);
+        }
+        let setup = data.setup();
+        if setup.nodes.len() != self.cluster.nodes().len() {
+            return Err(WorldError::DataOfOtherNodes { described: setup.nodes.len() });
+        }
+        for job in &self.workload.jobs {
+            let mut artefacts = job.inputs.iter().chain(&job.output);
+            if artefacts.any(|artefact| artefact.index() >= setup.artefacts.len()) {
+                return Err(WorldError::UnknownArtefact { label: job.label });
+            }
+        }
+        Ok(World { data: Some(Arc::new(data)), ..self })
+    }
+
+    /// The same world with models that have to be loaded.
+    ///
+    /// # Errors
+    /// Another discipline than `free`; a model that fits on no device that serves it; a device without memory.
+    pub fn with_loads(self, loads: LoadRules) -> Result<World, WorldError> {
+        if self.discipline != Discipline::Free {
+            return Err(WorldError::RulesNeedFree);
+        }
+        let models: Vec<InferenceId> = self.timing.models().collect();
+        for (stream, &model) in models.iter().enumerate() {
+            for (at, node) in self.cluster.nodes().iter().enumerate() {
+                let served = self.timing.max_batch(stream, self.slot_of(NodeId(at as u32))) > 0;
+                let bytes = loads.model_bytes.get(model.index()).copied().unwrap_or(u64::MAX);
+                let memory = loads.memory_bytes.get(at).copied().unwrap_or(0);
+                if served && bytes > memory {
+                    return Err(WorldError::ModelTooLarge { node: node.name.clone(), bytes, memory });
+                }
+            }
+        }
+        Ok(World { loads: Some(loads), ..self })
+    }
+
+    /// Devices on which nothing is loaded yet.
+    pub(super) fn new_loads(&self) -> Option<Loads> {
+        let devices = self.cluster.nodes().iter().map(|node| node.devices);
+        self.loads.clone().map(|rules| Loads::new(rules, devices))
     }
 
     /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
