@@ -77,7 +77,7 @@ pub(super) fn models(text: &str, catalog: &Catalog) -> Result<Models, CatalogErr
 }
 
 fn bytes(mib: f64) -> u64 {
-    (mib * MIB) as u64
+    (mib * MIB).round() as u64
 }
 
 fn train(raw: RawTraining, catalog: &Catalog) -> Result<TrainingModel, CatalogError> {
