@@ -1,11 +1,15 @@
 //! `yardmaster inspect catalog`: devices, models and speeds, and how sure each of them is.
 
+mod json;
+
 use std::fmt::Write;
 
 use yardmaster_env::catalog::{
-    Catalog, Cell, Coverage, DeviceClass, Method, Precision, Provenance, Sources, TrainingModel, Variant,
+    Catalog, Cell, Coverage, DeviceClass, Method, Precision, Provenance, Sources, TrainingModel,
 };
 use yardmaster_env::units::{InferenceId, KindId, TrainingId};
+
+pub(crate) use json::json;
 
 use crate::columns::{Columns, Side, wrapped};
 
@@ -112,21 +116,23 @@ fn training(catalog: &Catalog) -> String {
         &[
             "model to train",
             "domain",
-            "numbers",
+            "type",
             "weights",
             "dense",
             "work",
             "activ.",
             "states",
             "noise",
-            "restart",
+            "start",
+            "cores",
             "checkp.",
             "source",
         ],
         &[Side::Left, Side::Left, Side::Left],
     );
     table.row(
-        ["", "", "", "MiB", "MiB", "Gflop", "MiB", "", "samples", "s", "MiB", "of weights"].map(Into::into),
+        ["", "", "", "MiB", "MiB", "Gflop", "MiB", "", "samples", "s", "", "MiB", "of weights"]
+            .map(Into::into),
     );
     for model in catalog.training_models() {
         table.row(training_row(catalog, model));
@@ -148,17 +154,7 @@ fn domain(domain: impl std::fmt::Debug) -> String {
 
 fn variants_table(catalog: &Catalog) -> String {
     let mut table = Columns::new(
-        &[
-            "model to serve",
-            "variant",
-            "domain",
-            "numbers",
-            "weights",
-            "accuracy",
-            "work",
-            "activ.",
-            "source",
-        ],
+        &["model to serve", "variant", "domain", "type", "weights", "accuracy", "work", "activ.", "source"],
         &[Side::Left, Side::Left, Side::Left, Side::Left],
     );
     table.row(["", "", "", "", "MiB", "relative", "Gflop", "MiB", "of weights"].map(Into::into));
@@ -294,60 +290,4 @@ fn sources(catalog: &Catalog) -> String {
         text += &wrapped(&source.derivation, PAGE, 6);
     }
     text
-}
-
-/// The whole catalogue as JSON: every figure with its unit in its key, its source and its provenance.
-pub(crate) fn json(catalog: &Catalog) -> serde_json::Value {
-    let figures = |sources: &Sources, figures: &mut dyn Iterator<Item = (&'static str, f64)>| {
-        let entry = |(key, value): (&'static str, f64)| {
-            let provenance = catalog.provenance(sources, key);
-            let source = sources.of(key);
-            (
-                key.to_owned(),
-                serde_json::json!({ "value": value, "provenance": provenance, "source": source }),
-            )
-        };
-        figures.map(entry).collect::<serde_json::Map<_, _>>()
-    };
-    let devices = catalog.devices().iter().map(|device| {
-        let figures = figures(&device.sources, &mut device.figures());
-        serde_json::json!({ "name": device.name, "description": device.description, "class": device.class,
-            "figures": figures })
-    });
-    let training = catalog.training_models().iter().map(|model| {
-        let figures = figures(&model.sources, &mut model.figures());
-        serde_json::json!({ "name": model.name, "description": model.description, "domain": model.domain,
-            "precision": model.precision, "checkpoint_bytes": model.checkpoint_bytes(), "figures": figures })
-    });
-    let variant = |variant: &Variant| {
-        let figures = figures(&variant.sources, &mut variant.figures());
-        serde_json::json!({ "name": variant.name, "precision": variant.precision, "figures": figures })
-    };
-    let inference = catalog.inference_models().iter().map(|model| {
-        serde_json::json!({ "name": model.name, "description": model.description, "domain": model.domain,
-            "variants": model.variants.iter().map(variant).collect::<Vec<_>>() })
-    });
-    serde_json::json!({
-        "devices": devices.collect::<Vec<_>>(),
-        "training": training.collect::<Vec<_>>(),
-        "inference": inference.collect::<Vec<_>>(),
-        "training_cells": catalog.training_cells().map(|cell| training_cell(catalog, cell)).collect::<Vec<_>>(),
-        "inference_cells": catalog.inference_cells().map(|cell| inference_cell(catalog, cell)).collect::<Vec<_>>(),
-        "sources": catalog.sources().iter().map(|source| serde_json::json!({ "id": source.id,
-            "citation": source.citation, "licence": source.licence, "provenance": source.provenance,
-            "derivation": source.derivation })).collect::<Vec<_>>(),
-    })
-}
-
-fn training_cell(catalog: &Catalog, cell: &Cell) -> serde_json::Value {
-    serde_json::json!({ "model": catalog.training_model(TrainingId(cell.model)).name,
-        "device": catalog.device(cell.kind).name, "gang": cell.gang, "batch": cell.batch,
-        "samples_per_s": cell.value, "provenance": cell.provenance, "source": cell.source })
-}
-
-fn inference_cell(catalog: &Catalog, cell: &Cell) -> serde_json::Value {
-    let family = catalog.inference_model(InferenceId(cell.model));
-    serde_json::json!({ "model": family.name, "variant": family.variants[usize::from(cell.variant)].name,
-        "device": catalog.device(cell.kind).name, "batch": cell.batch, "latency_us": cell.value,
-        "provenance": cell.provenance, "source": cell.source })
 }

@@ -72,6 +72,8 @@ pub struct TrainingModel {
     pub noise_scale: f64,
     /// From a start, or a restart out of a checkpoint, to the first step.
     pub restart: Span,
+    /// Processor cores that each device needs, so that reading and preparing samples does not slow it down.
+    pub host_cores: u32,
     /// Whether generated workloads draw it when they draw from all models.
     pub default_mix: bool,
     /// Where each of [`TrainingModel::FIGURES`] comes from.
@@ -80,7 +82,7 @@ pub struct TrainingModel {
 
 impl TrainingModel {
     /// The figures that have a source, by their keys in the file.
-    pub const FIGURES: [&'static str; 7] = [
+    pub const FIGURES: [&'static str; 8] = [
         "weights_mib",
         "dense_mib",
         "gflop_per_sample",
@@ -88,6 +90,7 @@ impl TrainingModel {
         "optimiser_states",
         "noise_scale",
         "restart_s",
+        "host_cores",
     ];
 
     /// [`TrainingModel::FIGURES`] with their values in the units of the file.
@@ -100,6 +103,7 @@ impl TrainingModel {
             f64::from(self.optimiser_states),
             self.noise_scale,
             self.restart.as_secs_f64(),
+            f64::from(self.host_cores),
         ];
         Self::FIGURES.into_iter().zip(values)
     }

@@ -33,6 +33,7 @@ struct RawTraining {
     optimiser_states: u32,
     noise_scale: f64,
     restart_s: f64,
+    host_cores: u32,
     #[serde(default)]
     default_mix: bool,
     source: String,
@@ -96,6 +97,7 @@ fn train(raw: RawTraining, catalog: &Catalog) -> Result<TrainingModel, CatalogEr
         optimiser_states: raw.optimiser_states,
         noise_scale: figure("noise_scale", raw.noise_scale)?,
         restart: Span::from_secs_f64(entry.not_negative("restart_s", raw.restart_s)?),
+        host_cores: raw.host_cores,
         default_mix: raw.default_mix,
         sources: entry.sources(raw.source, raw.sources, &TrainingModel::FIGURES, catalog)?,
         name: raw.name.clone(),
