@@ -95,24 +95,27 @@ impl Catalog {
         if batch == 0 || gang == 0 || !batch.is_multiple_of(gang) {
             return None;
         }
-        let share = batch / gang;
-        if self.gang_training_memory(model, gang, share) > self.device(kind).memory_bytes {
-            return None;
-        }
+        let fits = self.gang_training_memory(model, gang, batch / gang) <= self.device(kind).memory_bytes;
+        let stalls = curve.and_then(Curve::cliff).is_some_and(|cliff| batch >= cliff);
         match gang {
+            _ if stalls || !fits => None,
             1 => self.step_without_limit(model, kind, batch),
             _ if curve.is_some_and(|curve| curve.running().nth(1).is_some()) => {
                 beyond(curve, batch, |batch, speed| batch / speed, |_| None)
             }
-            _ => {
-                let alone = self.step_without_limit(model, kind, share)?;
-                let exchange =
-                    parallel::all_reduce_seconds(self.training_model(model), self.device(kind), gang)?;
-                let provenance = alone.provenance.max(Provenance::Scaled);
-                let method = alone.method.max(Method::Parallel);
-                Some(Estimate { value: alone.value + exchange, provenance, method })
-            }
+            _ => self.replicas(model, kind, gang, batch / gang),
         }
+    }
+
+    /// Seconds of a step of replicas with `share` samples each, from the speed of one device.
+    fn replicas(&self, model: TrainingId, kind: KindId, gang: u32, share: u32) -> Option<Estimate<f64>> {
+        let alone = self.step_without_limit(model, kind, share)?;
+        let exchange = parallel::all_reduce_seconds(self.training_model(model), self.device(kind), gang)?;
+        Some(Estimate {
+            value: alone.value + exchange,
+            provenance: alone.provenance.max(Provenance::Scaled),
+            method: alone.method.max(Method::Parallel),
+        })
     }
 
     /// Seconds of a step on one device, as if its memory were large enough.

@@ -41,7 +41,7 @@ fn the_roofline_is_near_the_measured_latencies_at_the_median_and_far_in_the_tail
     }
     expect![[r#"
         cpu              12 cells: p10 0.38  median 1.13  p90 2.21
-        gpu             501 cells: p10 0.37  median 0.97  p90 2.67
+        gpu             501 cells: p10 0.39  median 0.97  p90 2.67
         tpu               4 cells: p10 0.12  median 0.18  p90 3.35
     "#]]
     .assert_eq(&text);

@@ -13,8 +13,9 @@ struct Reach {
     overhead_s: f64,
 }
 
-/// Chosen so that the median over the measured cells of a class is near 1; half of them are within a factor of
-/// 1.7, a tenth further off than 3 (`estimate_tests.rs`). Too few are measured on tensor processors to say.
+/// Chosen so that the median over the measured cells of a class is near 1. On GPUs half of them are within a
+/// factor of 1.7, and a fifth off by 2.7 and more (`estimate_tests.rs`). Too few are measured on tensor
+/// processors to say.
 fn inference(class: DeviceClass) -> Reach {
     match class {
         DeviceClass::Cpu => Reach { compute: 0.35, bandwidth: 0.6, overhead_s: 0.3e-3 },

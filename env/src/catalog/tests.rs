@@ -110,8 +110,9 @@ fn the_first_models_and_devices_keep_their_places() {
 fn a_variant_has_latencies_of_its_own() {
     let catalog = Catalog::builtin();
     let (model, t4) = (catalog.inference("bert-qa").unwrap(), catalog.kind("t4").unwrap());
-    let ms = |variant| catalog.variant_latency(model, variant, t4, 8).unwrap().as_secs_f64() * 1e3;
-    assert_eq!([ms(0), ms(1), ms(2)], [114.5, 17.9, 5.1]);
+    let latency = |variant| catalog.variant_latency(model, variant, t4, 8);
+    let published = [114_500, 17_900, 5_100].map(|us| Some(Span::from_micros(us)));
+    assert_eq!([0, 1, 2].map(latency), published);
     assert_eq!(catalog.latency(model, t4, 8), catalog.variant_latency(model, 0, t4, 8));
     assert_eq!(catalog.variant_max_batch(model, 2, t4), 16);
     assert!(catalog.variant_has_latency(model, 2, t4, 8) && !catalog.variant_has_latency(model, 2, t4, 9));
