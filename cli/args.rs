@@ -26,7 +26,7 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// Compare policies on the same held-out episodes, or measure the speed of deciding
     Bench(Bench),
-    /// Describe a trace, a scenario or a frozen policy
+    /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
@@ -138,15 +138,19 @@ fn repetitions(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
 }
 
-/// Describe a trace, a scenario or a frozen policy
+/// Describe a trace, a scenario, a frozen policy or the catalogue
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
-    /// A trace (.swf, .csv, .jsonl, .json), a scenario (.toml or built-in name) or a frozen policy (.safetensors)
-    #[arg(value_name = "FILE")]
+    /// A trace (.swf, .csv, .jsonl, .json), a scenario (.toml or built-in name), a frozen policy (.safetensors), or
+    /// `catalog`: devices, models and their speeds
+    #[arg(value_name = "FILE|catalog")]
     pub(crate) what: PathBuf,
     /// Cluster for a .csv or .jsonl trace: that of this scenario
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub(crate) cluster: Option<String>,
+    /// Write the catalogue as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// Train a policy

@@ -13,12 +13,17 @@ use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
 
 use crate::args::Inspect;
+use crate::catalog;
 use crate::input::{self, Format};
 use crate::output::Output;
 
 /// Runs the command.
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let path = args.what.as_path();
+    if path == Path::new("catalog") {
+        return whole_catalog(args.json.as_deref());
+    }
+    ensure!(args.json.is_none(), "--json goes with `inspect catalog`, not with {}", path.display());
     let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
         policy(path, &input::policy(path)?)
     } else if Format::of(path).is_some() {
@@ -45,6 +50,17 @@ pub(crate) fn run(args: &Inspect) -> Result<()> {
         scenario(&input::scenario(name)?)?
     };
     Output::Stdout.write(&text)
+}
+
+fn whole_catalog(json: Option<&Path>) -> Result<()> {
+    let catalog = Catalog::builtin();
+    match json {
+        Some(path) => {
+            let text = serde_json::to_string_pretty(&catalog::json(catalog))? + "\n";
+            Output::open(path)?.write(&text)
+        }
+        None => Output::Stdout.write(&catalog::text(catalog)),
+    }
 }
 
 fn scenario(scenario: &Scenario) -> Result<String> {

@@ -2,6 +2,8 @@
 
 mod args;
 mod bench;
+mod catalog;
+mod columns;
 mod input;
 mod inspect;
 mod list;

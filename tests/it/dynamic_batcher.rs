@@ -127,12 +127,16 @@ impl Pair {
             let micros = self.device_ms(size * self.unit()) * slowed * 1e3;
             writeln!(inference, "m,d,1,{size},{micros},measured,s").unwrap();
         }
-        let device = "[[device]]\nname = 'd'\ndescription = ''\nclass = 'gpu'\nmemory_gib = 1\nidle_w = 1\n\
-                      busy_w = 1\nprice_per_hour = 1\nsource = 's'\n";
+        let device = "[[device]]\nname = 'd'\ndescription = ''\nclass = 'gpu'\nmemory_gib = 1\nmemory_gb_per_s = 1\n\
+                      fp32_tflops = 1\nfp16_tflops = 1\nint8_tops = 1\nlink_gb_per_s = 1\nidle_w = 1\nbusy_w = 1\n\
+                      price_per_hour = 1\nsource = 's'\n";
+        let model = "[[inference]]\nname = 'm'\ndescription = ''\ndomain = 'vision'\n[[inference.variants]]\n\
+                     name = 'v'\nprecision = 'fp32'\nweights_mib = 1\naccuracy = 1\ngflop_per_sample = 1\n\
+                     activation_mib_per_sample = 1\nsource = 's'\n";
         Catalog::parse(CatalogText {
             devices: device,
-            models: "[[inference]]\nname = 'm'\ndescription = ''\nweights_mib = 1\nsource = 's'\n",
-            sources: "[s]\ncitation = ''\nlicence = ''\nderivation = ''\n",
+            models: model,
+            sources: "[s]\ncitation = ''\nlicence = ''\nprovenance = 'measured'\nderivation = ''\n",
             training: "model,device,gang,batch,samples_per_s,provenance,source\n",
             inference: &inference,
         })

@@ -3,16 +3,30 @@
 //! Each speed says whether it was `measured`, `scaled` from a measurement or `estimated`, and where it comes
 //! from. Between the batch sizes of a table the time per step (or the latency) is interpolated linearly;
 //! beyond the largest and below the smallest there is nothing, since memory limits and kernels change there.
+//!
+//! Who wants an answer all the same asks for an estimate ([`Catalog::estimate_latency`],
+//! [`Catalog::estimate_training_speed`], [`Catalog::parallel_plan`]), which says how it was made. Memory is a
+//! model of its own ([`Catalog::training_memory`], [`Catalog::inference_memory`]).
 
+mod coverage;
 mod device;
 mod error;
+mod estimate;
+mod memory;
+mod model;
+mod parallel;
 mod read;
+mod roofline;
 mod table;
 
 use std::sync::OnceLock;
 
-pub use device::{Device, DeviceClass, InferenceModel, Source, TrainingModel};
+pub use coverage::Coverage;
+pub use device::{Device, DeviceClass, Peaks, Precision};
 pub use error::CatalogError;
+pub use estimate::{Estimate, Method};
+pub use model::{Domain, InferenceModel, Source, Sources, TrainingModel, Variant};
+pub use parallel::Plan;
 pub use table::{Cell, Provenance};
 
 use crate::units::{InferenceId, KindId, Span, TrainingId};
@@ -29,7 +43,8 @@ pub struct CatalogText<'a> {
     pub sources: &'a str,
     /// CSV: `model,device,gang,batch,samples_per_s,provenance,source`.
     pub training: &'a str,
-    /// CSV: `model,device,gang,batch,latency_us,provenance,source`; gang is 1.
+    /// CSV: `model,variant,device,gang,batch,latency_us,provenance,source`; gang is 1, and no variant is the
+    /// reference (the column may be left out).
     pub inference: &'a str,
 }
 
@@ -145,6 +160,12 @@ impl Catalog {
         self.sources.iter().find(|source| source.id == id)
     }
 
+    /// How a figure of a device, model or variant came about: what its source says.
+    pub fn provenance(&self, sources: &Sources, figure: &str) -> Provenance {
+        // Every id that an entry names was looked up when it was read.
+        self.source(sources.of(figure)).map_or(Provenance::Estimated, |source| source.provenance)
+    }
+
     /// All sources.
     pub fn sources(&self) -> &[Source] {
         &self.sources
@@ -156,39 +177,73 @@ impl Catalog {
     /// `None` where nothing is known: another gang size, a batch outside the table, or a model that does not
     /// fit.
     pub fn training_speed(&self, model: TrainingId, kind: KindId, gang: u32, batch: u32) -> Option<Speed> {
-        let curve = self.speeds.curve(model.0, kind, gang)?;
+        let curve = self.speeds.curve(model.0, 0, kind, gang)?;
         let (step_s, provenance) = curve.interpolate(batch, |batch, speed| batch / speed)?;
         Some(Speed { samples_per_s: f64::from(batch) / step_s, provenance })
     }
 
-    /// How long one device takes to answer a batch of requests; `None` where nothing is known.
+    /// How long one device takes to answer a batch of requests with the reference variant; `None` where nothing
+    /// is known.
     pub fn latency(&self, model: InferenceId, kind: KindId, batch: u32) -> Option<Span> {
-        let (us, _) = self.latencies.curve(model.0, kind, 1)?.interpolate(batch, |_, us| us)?;
+        self.variant_latency(model, 0, kind, batch)
+    }
+
+    /// How long one device takes to answer a batch with a variant; `None` where nothing is known.
+    pub fn variant_latency(
+        &self,
+        model: InferenceId,
+        variant: u16,
+        kind: KindId,
+        batch: u32,
+    ) -> Option<Span> {
+        let (us, _) = self.latencies.curve(model.0, variant, kind, 1)?.interpolate(batch, |_, us| us)?;
         Some(Span::from_secs_f64(us * 1e-6))
     }
 
-    /// Whether the table has a row for exactly this batch size.
+    /// Whether the table has a row of the reference variant for exactly this batch size.
     pub fn has_latency(&self, model: InferenceId, kind: KindId, batch: u32) -> bool {
-        self.latencies.curve(model.0, kind, 1).is_some_and(|curve| curve.has(batch))
+        self.variant_has_latency(model, 0, kind, batch)
+    }
+
+    /// Whether the table has a row of a variant for exactly this batch size.
+    pub fn variant_has_latency(&self, model: InferenceId, variant: u16, kind: KindId, batch: u32) -> bool {
+        self.latencies.curve(model.0, variant, kind, 1).is_some_and(|curve| curve.has(batch))
     }
 
     /// The weakest provenance of the cells that [`Catalog::latency`] uses.
     pub fn latency_provenance(&self, model: InferenceId, kind: KindId, batch: u32) -> Option<Provenance> {
-        self.latencies
-            .curve(model.0, kind, 1)?
-            .interpolate(batch, |_, us| us)
-            .map(|(_, provenance)| provenance)
+        self.variant_provenance(model, 0, kind, batch)
     }
 
-    /// The largest batch whose latency is known; 0 where the model does not run.
+    /// The weakest provenance of the cells that [`Catalog::variant_latency`] uses.
+    pub fn variant_provenance(
+        &self,
+        model: InferenceId,
+        variant: u16,
+        kind: KindId,
+        batch: u32,
+    ) -> Option<Provenance> {
+        let curve = self.latencies.curve(model.0, variant, kind, 1)?;
+        curve.interpolate(batch, |_, us| us).map(|(_, provenance)| provenance)
+    }
+
+    /// The largest batch whose latency is known for the reference variant; 0 where it does not run.
     pub fn max_batch(&self, model: InferenceId, kind: KindId) -> u32 {
-        self.latencies.curve(model.0, kind, 1).map_or(0, table::Curve::max_batch)
+        self.variant_max_batch(model, 0, kind)
     }
 
-    /// Model and batch of each training speed measured on one device, ascending.
+    /// The largest batch whose latency is known for a variant; 0 where it does not run.
+    pub fn variant_max_batch(&self, model: InferenceId, variant: u16, kind: KindId) -> u32 {
+        self.latencies.curve(model.0, variant, kind, 1).map_or(0, table::Curve::max_batch)
+    }
+
+    /// Model and batch of each training speed measured on one device, ascending, for the models of the default
+    /// mix. More models in the catalogue leave generated workloads as they are.
     pub fn job_types(&self) -> Vec<JobType> {
-        let measured =
-            |cell: &Cell| cell.gang == 1 && cell.provenance == Provenance::Measured && cell.value > 0.0;
+        let measured = |cell: &Cell| {
+            let in_mix = self.training[usize::from(cell.model)].default_mix;
+            in_mix && cell.gang == 1 && cell.provenance == Provenance::Measured && cell.value > 0.0
+        };
         let mut types: Vec<JobType> = self
             .speeds
             .cells()
@@ -211,5 +266,9 @@ impl Catalog {
     }
 }
 
+#[cfg(test)]
+mod estimate_tests;
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Cells by (model, device kind, gang), and interpolation between their batch sizes.
+//! Cells by (model, variant, device kind, gang), and interpolation between their batch sizes.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::units::KindId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Provenance {
-    /// Somebody ran this model at this batch size on this device.
+    /// Somebody ran this model at this batch size on this device; of a figure that is no speed: published by
+    /// those who made the thing.
     Measured,
     /// Computed from a measurement of another batch size or device.
     Scaled,
@@ -23,6 +24,8 @@ pub enum Provenance {
 pub struct Cell {
     /// Index of the training or inference model.
     pub model: u16,
+    /// Index of the variant of an inference model; 0, the reference, for training.
+    pub variant: u16,
     /// The device kind.
     pub kind: KindId,
     /// Devices that work together.
@@ -69,18 +72,28 @@ impl Curve {
 
     /// The largest batch that runs, 0 if none.
     pub(super) fn max_batch(&self) -> u32 {
-        self.0.iter().rev().find(|cell| cell.value > 0.0).map_or(0, |cell| cell.batch)
+        self.running().next_back().map_or(0, |cell| cell.batch)
+    }
+
+    /// The cells that run.
+    pub(super) fn running(&self) -> impl DoubleEndedIterator<Item = &Cell> + Clone {
+        self.0.iter().filter(|cell| cell.value > 0.0)
+    }
+
+    /// The smallest batch that is known not to run.
+    pub(super) fn cliff(&self) -> Option<u32> {
+        self.0.iter().find(|cell| cell.value <= 0.0).map(|cell| cell.batch)
     }
 }
 
 /// All curves.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Table(BTreeMap<(u16, KindId, u32), Curve>);
+pub(super) struct Table(BTreeMap<(u16, u16, KindId, u32), Curve>);
 
 impl Table {
     /// Adds a cell; gives it back if its place is taken.
     pub(super) fn insert(&mut self, cell: Cell) -> Result<(), Cell> {
-        let curve = &mut self.0.entry((cell.model, cell.kind, cell.gang)).or_default().0;
+        let curve = &mut self.0.entry((cell.model, cell.variant, cell.kind, cell.gang)).or_default().0;
         match curve.binary_search_by_key(&cell.batch, |other| other.batch) {
             Ok(_) => Err(cell),
             Err(at) => {
@@ -90,8 +103,8 @@ impl Table {
         }
     }
 
-    pub(super) fn curve(&self, model: u16, kind: KindId, gang: u32) -> Option<&Curve> {
-        self.0.get(&(model, kind, gang))
+    pub(super) fn curve(&self, model: u16, variant: u16, kind: KindId, gang: u32) -> Option<&Curve> {
+        self.0.get(&(model, variant, kind, gang))
     }
 
     pub(super) fn cells(&self) -> impl Iterator<Item = &Cell> {

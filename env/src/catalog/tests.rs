@@ -17,6 +17,7 @@ fn the_embedded_catalogue_parses_and_knows_its_devices() {
         let kind = catalog.kind(name).unwrap();
         assert_eq!(catalog.device(kind).name, name);
     }
+    // Generated workloads draw from these: a new model must not join them unnoticed.
     assert_eq!(catalog.job_types().len(), 26);
     assert_eq!(catalog.kind("v101"), None);
 }
@@ -40,6 +41,85 @@ fn every_cell_has_a_source_that_says_how_it_was_derived() {
         let derivation = &catalog.source(&cell.source).unwrap().derivation;
         assert!(!scaled.iter().any(|word| derivation.starts_with(word)), "{}", cell.source);
     }
+}
+
+#[test]
+fn every_figure_has_a_source_of_its_own_or_the_usual_one() {
+    let catalog = Catalog::builtin();
+    let [k80, hailo] = ["k80", "hailo-8"].map(|name| catalog.device(catalog.kind(name).unwrap()));
+    let of = |device: &Device, figure| catalog.provenance(&device.sources, figure);
+    assert_eq!(of(k80, "memory_gib"), Provenance::Measured);
+    assert_eq!(of(k80, "busy_w"), Provenance::Scaled);
+    assert_eq!(of(k80, "idle_w"), Provenance::Estimated);
+    assert_eq!(of(hailo, "int8_tops"), Provenance::Estimated);
+    assert!(k80.figures().any(|figure| figure == ("memory_gib", 12.0)));
+    let used = |id: &str| {
+        catalog.devices.iter().any(|device| Device::FIGURES.iter().any(|f| device.sources.of(f) == id))
+            || catalog.training.iter().any(|m| TrainingModel::FIGURES.iter().any(|f| m.sources.of(f) == id))
+            || catalog
+                .inference
+                .iter()
+                .flat_map(|family| &family.variants)
+                .any(|variant| Variant::FIGURES.iter().any(|figure| variant.sources.of(figure) == id))
+            || catalog.training_cells().chain(catalog.inference_cells()).any(|cell| cell.source == id)
+    };
+    for source in catalog.sources() {
+        assert!(used(&source.id), "nothing comes from {}", source.id);
+    }
+}
+
+#[test]
+fn classes_domains_and_variants_are_broad() {
+    let catalog = Catalog::builtin();
+    let of_class = |class| catalog.devices().iter().filter(|device| device.class == class).count();
+    assert!(of_class(DeviceClass::Cpu) >= 4 && of_class(DeviceClass::Gpu) >= 8);
+    assert!(of_class(DeviceClass::Tpu) >= 4);
+    let domains = [Domain::Vision, Domain::Language, Domain::Recommendation, Domain::Speech];
+    assert!(catalog.training_models().len() >= 12 && catalog.inference_models().len() >= 10);
+    for domain in domains {
+        assert!(catalog.training_models().iter().any(|model| model.domain == domain), "{domain:?}");
+        assert!(catalog.inference_models().iter().any(|model| model.domain == domain), "{domain:?}");
+    }
+    let families = catalog.inference_models().iter().filter(|family| family.variants.len() > 1);
+    assert!(families.clone().count() >= 4);
+    for family in families {
+        assert_eq!(family.reference().accuracy, 1.0);
+        let faster = |variant: &Variant| variant.weights_bytes < family.reference().weights_bytes;
+        assert!(family.variants.iter().any(faster), "{} has no smaller variant", family.name);
+    }
+}
+
+/// Ids are positions in the file: what is added goes to the end.
+#[test]
+fn the_first_models_and_devices_keep_their_places() {
+    let catalog = Catalog::builtin();
+    let kinds = ["processor", "icl-i3", "clx-9282", "k80", "p100", "v100", "t4", "a30", "a100", "titan-x"];
+    for (at, name) in (0..).zip(kinds) {
+        assert_eq!(catalog.kind(name), Some(KindId(at)));
+    }
+    for (at, name) in [(0, "ResNet-18"), (6, "CycleGAN")] {
+        assert_eq!(catalog.training(name), Some(TrainingId(at)));
+    }
+    for (at, name) in [(0, "resnet50"), (4, "bert-large"), (13, "yolo9000")] {
+        assert_eq!(catalog.inference(name), Some(InferenceId(at)));
+        assert_eq!(catalog.inference_model(InferenceId(at)).variants.len(), 1);
+    }
+}
+
+#[test]
+fn a_variant_has_latencies_of_its_own() {
+    let catalog = Catalog::builtin();
+    let (model, t4) = (catalog.inference("bert-qa").unwrap(), catalog.kind("t4").unwrap());
+    let latency = |variant| catalog.variant_latency(model, variant, t4, 8);
+    let published = [114_500, 17_900, 5_100].map(|us| Some(Span::from_micros(us)));
+    assert_eq!([0, 1, 2].map(latency), published);
+    assert_eq!(catalog.latency(model, t4, 8), catalog.variant_latency(model, 0, t4, 8));
+    assert_eq!(catalog.variant_max_batch(model, 2, t4), 16);
+    assert!(catalog.variant_has_latency(model, 2, t4, 8) && !catalog.variant_has_latency(model, 2, t4, 9));
+    assert_eq!(catalog.variant_provenance(model, 2, t4, 9), Some(Provenance::Measured));
+    assert_eq!(catalog.variant_latency(model, 3, t4, 8), None);
+    let accuracy: Vec<f64> = catalog.inference_model(model).variants.iter().map(|v| v.accuracy).collect();
+    assert_eq!(accuracy, [1.0, 0.9681, 0.9119]);
 }
 
 #[test]
@@ -113,6 +193,45 @@ fn faults_are_named() {
     for (row, expected) in cases {
         let text = training(row);
         let error = Catalog::parse(CatalogText { training: &text, ..builtin }).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} lacks {expected}");
+    }
+    let inference =
+        |row: &str| format!("{}{row}\n", &builtin.inference[..=builtin.inference.find('\n').unwrap()]);
+    let cases = [
+        (
+            "bert-qa,6l,t4,1,8,3,measured,triton",
+            "variant `6l` (in line 2) is not defined; did you mean `6l-fp16`",
+        ),
+        ("bert-qa,,t4,2,8,3,measured,triton", "gang 2"),
+        ("bert-qa,,t4,1,8,0,measured,triton", "latency 0 us"),
+        ("bert-qa,,t4,1,8,3,measured,triton\nbert-qa,large-fp16,t4,1,8,3,measured,triton", "defined twice"),
+        (
+            "bert-qa,,t4,1,8,3,measured,sibling",
+            "provenance is `measured` (in line 2); it must be what sources.toml",
+        ),
+    ];
+    for (row, expected) in cases {
+        let text = inference(row);
+        let error = Catalog::parse(CatalogText { inference: &text, ..builtin }).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error} lacks {expected}");
+    }
+    // Before variants there was no such column, and without it all rows are of the reference.
+    let text = "model,device,gang,batch,latency_us,provenance,source\nbert-qa,t4,1,8,3,measured,triton\n";
+    assert!(Catalog::parse(CatalogText { inference: text, ..builtin }).is_ok());
+    let cases = [
+        ("accuracy = 0.9681", "accuracy = 1.1", "accuracy is `1.1` (in variant `bert-qa/6l-fp16`)"),
+        ("name = \"6l-fp16\"", "name = \"large-fp16\"", "variant `large-fp16` is defined twice"),
+        ("dense_mib = 9", "dense_mib = 99999", "must be at most weights_mib"),
+        (
+            "memory-cliffs = [\"activation_mib",
+            "memory-cliffs = [\"action_mib",
+            "figure `action_mib_per_sample`",
+        ),
+        ("noise_scale = 900\n", "noise_scale = 0\n", "noise_scale is `0` (in model `ResNet-18`)"),
+    ];
+    for (from, to, expected) in cases {
+        let text = builtin.models.replacen(from, to, 1);
+        let error = Catalog::parse(CatalogText { models: &text, ..builtin }).unwrap_err().to_string();
         assert!(error.contains(expected), "{error} lacks {expected}");
     }
     let devices = builtin.devices.replacen("p100", "k80", 1);
@@ -190,4 +309,41 @@ fn bert_latencies_are_those_of_the_triton_tables() {
         assert!(close(latency.as_secs_f64() * 1e3, row["avg"].parse().unwrap()), "{row:?}");
     }
     assert!(rows.iter().filter(wanted).count() >= 3);
+}
+
+#[test]
+fn training_speeds_are_those_of_the_deep_learning_examples() {
+    let Some(rows) = rows("tables/nvidia_dle_batch_tables.csv") else { return };
+    let catalog = Catalog::builtin();
+    // Model, device, gang and batch of the gang; file, heading and column of the row, and what it is divided by.
+    let spots = [
+        ("SSD300", "v100", 8, 512, "Detection/SSD", "V100 16GB", "mixed precision", "64", 1.0),
+        ("Jasper", "a100-80gb", 4, 256, "Jasper", "A100 80GB", "mixed precision", "64", 1.0),
+        ("Mask-RCNN", "v100", 1, 4, "TensorFlow2/Segmentation/MaskRCNN", "V100 16GB", "mixed", "4", 1.0),
+        (
+            "Transformer-XL",
+            "a100",
+            2,
+            64,
+            "PyTorch/LanguageModeling/Transformer-XL",
+            "A100 40GB",
+            "Mixed",
+            "32",
+            192.0,
+        ),
+    ];
+    for (model, device, gang, batch, file, heading, column, row_batch, per) in spots {
+        let is = |row: &&BTreeMap<String, String>| {
+            row["file"].contains(file)
+                && row["heading"].contains("Training performance")
+                && row["heading"].contains(heading)
+                && row["throughput_col"].contains(column)
+                && row["batch_size"] == row_batch
+                && row["context"].starts_with(&format!("GPUs={gang};"))
+        };
+        let theirs: f64 = rows.iter().find(is).unwrap()["throughput"].parse().unwrap();
+        let ids = (catalog.training(model).unwrap(), catalog.kind(device).unwrap());
+        let ours = catalog.training_speed(ids.0, ids.1, gang, batch).unwrap();
+        assert!(close(ours.samples_per_s, theirs / per), "{model}: {} and {theirs}", ours.samples_per_s);
+    }
 }
