@@ -6,8 +6,8 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::job::{Job, Task};
-use crate::timing::KindSlot;
+use crate::job::{Choice, Job, Task};
+use crate::timing::{KindSlot, Way};
 use crate::units::{JobId, Span};
 use crate::view::{Decision, Discipline, View};
 
@@ -45,6 +45,10 @@ pub struct Candidate {
     pub node: usize,
     /// Requests served together; a training job's batch; 1 for a rigid job.
     pub batch: u32,
+    /// Which of the variants that are accurate enough; 0 for a job.
+    pub variant: u16,
+    /// Devices; more or fewer than the job was submitted with only where it leaves a choice.
+    pub gang: u32,
 }
 
 /// The candidates of one decision. Reused from one decision to the next.
@@ -106,22 +110,30 @@ impl Candidates {
         if view.discipline.commits() {
             return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
-        let nodes = view.place_job(job, self.nodes[candidate.node].slot)?;
-        Some(Decision::Start { job, nodes, batch: candidate.batch })
+        let Candidate { batch, variant, gang, node, .. } = *candidate;
+        let slot = self.nodes[node].slot;
+        let own = gang == view.job(job).gang;
+        let nodes = if own { view.place_job(job, slot)? } else { view.place(slot, gang)? };
+        Some(Decision::Start { job, nodes, batch, variant })
     }
 
-    /// The action that stands for a decision, if it is listed: the same work group, device kind and the nearest
-    /// batch.
+    /// The action that stands for a decision, if it is listed: the same work group, device kind, gang and variant, and
+    /// the nearest batch.
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
-        let (job, slot, batch) = match decision {
+        let (job, slot, batch, variant, gang) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
             Decision::Allocate { .. } | Decision::Preempt { .. } => return None,
-            Decision::Reserve { order } => (*order.first()?, 0, 1),
-            Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
+            Decision::Reserve { order } => (*order.first()?, 0, 1, 0, view.job(*order.first()?).gang),
+            Decision::Start { job, nodes, batch, variant } => {
+                let gang = nodes.iter().map(|share| share.devices).sum();
+                (*job, view.slot_of(nodes.first()?.node), *batch, *variant, gang)
+            }
         };
         let same = |work: &WorkGroup| work.job == job || alike(view, work.job, job);
         let matches = self.list.iter().enumerate().filter(|(_, candidate)| {
-            self.nodes[candidate.node].slot == slot && same(&self.works[candidate.work])
+            self.nodes[candidate.node].slot == slot
+                && (candidate.variant, candidate.gang) == (variant, gang)
+                && same(&self.works[candidate.work])
         });
         let distance = |candidate: &Candidate| candidate.batch.abs_diff(batch);
         matches.min_by_key(|(_, candidate)| distance(candidate)).map(|(at, _)| at)
@@ -227,22 +239,61 @@ impl Candidates {
 
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
         let group = &self.works[work];
-        let slot = self.nodes[node].slot;
-        let commits = view.discipline.commits();
-        let Some(most) = group.most(view, slot) else { return };
-        if !commits && self.nodes[node].free < view.job(group.job).gang {
+        match group.stream {
+            Some(stream) => self.list_requests(view, work, node, stream),
+            None if view.ways(group.job).next().is_some() => self.list_ways(view, work, node),
+            None => {
+                let gang = view.job(group.job).gang;
+                let Some(batch) = group.most(view, self.nodes[node].slot) else { return };
+                if view.discipline.commits() || self.nodes[node].free >= gang {
+                    self.list.push(Candidate { work, node, batch, variant: 0, gang });
+                }
+            }
+        }
+    }
+
+    /// Of each variant the largest batch, three quarters and half of it, and one.
+    fn list_requests(&mut self, view: &View<'_>, work: usize, node: usize, stream: usize) {
+        let (count, slot) = (self.works[work].count, self.nodes[node].slot);
+        if self.nodes[node].free == 0 {
             return;
         }
-        let Some(stream) = group.stream else {
-            self.list.push(Candidate { work, node, batch: most });
-            return;
-        };
-        let mut last = 0;
-        for wanted in [most, most - most / 4, most.div_ceil(2), 1] {
-            let batch = view.timing.largest(stream, slot, wanted);
-            if batch != last {
-                self.list.push(Candidate { work, node, batch });
-                last = batch;
+        for variant in 0..view.timing.variants(stream) {
+            let largest = |wanted| view.timing.variant_largest(stream, variant, slot, wanted);
+            let most = largest(count);
+            let mut last = 0;
+            for wanted in [most, most - most / 4, most.div_ceil(2), 1] {
+                let batch = largest(wanted);
+                if batch != last {
+                    self.list.push(Candidate { work, node, batch, variant, gang: 1 });
+                    last = batch;
+                }
+            }
+        }
+    }
+
+    fn list_ways(&mut self, view: &View<'_>, work: usize, node: usize) {
+        let NodeGroup { slot, free, .. } = self.nodes[node];
+        for way in view.ways(self.works[work].job) {
+            let Choice { gang, batch } = way.choice;
+            if gang <= free && way.span(slot).is_some() {
+                self.list.push(Candidate { work, node, batch, variant: 0, gang });
+            }
+        }
+    }
+}
+
+impl Candidate {
+    /// How long it takes; `None` if it cannot be.
+    pub fn span(&self, view: &View<'_>, work: &WorkGroup, slot: KindSlot) -> Option<Span> {
+        match work.stream {
+            Some(stream) => view.timing.variant_batch(stream, self.variant, slot, self.batch),
+            None => {
+                let mine = |way: &&Way| way.choice == Choice { gang: self.gang, batch: self.batch };
+                match view.ways(work.job).find(mine) {
+                    Some(way) => view.estimate_way(work.job, way, slot),
+                    None => view.estimate(work.job, slot),
+                }
             }
         }
     }
@@ -251,10 +302,9 @@ impl Candidates {
 impl WorkGroup {
     /// The largest batch on a kind; `None` where the work does not run.
     pub fn most(&self, view: &View<'_>, slot: KindSlot) -> Option<u32> {
-        match (self.stream, view.job(self.job).task) {
-            (Some(stream), _) => Some(view.timing.largest(stream, slot, self.count)).filter(|&most| most > 0),
-            (None, Task::Training { batch, .. }) => view.estimate(self.job, slot).map(|_| batch),
-            (None, _) => view.estimate(self.job, slot).map(|_| 1),
+        match self.stream {
+            Some(stream) => Some(view.timing.largest(stream, slot, self.count)).filter(|&most| most > 0),
+            None => view.estimate(self.job, slot).map(|_| view.default_batch(self.job)),
         }
     }
 
@@ -289,6 +339,9 @@ fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
         && one.procs == other.procs
         && one.weight == other.weight
         && one.deadline == other.deadline
+        && one.inputs == other.inputs
+        && one.choices == other.choices
+        && one.user == other.user
 }
 
 /// A hash of all that [`alike`] compares. That two different jobs share one costs a merge, nothing else.

@@ -34,9 +34,28 @@ pub struct Job {
     /// What it leaves on its first node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<ArtefactId>,
+    /// Other gangs and batches it may run with; a policy chooses one at each start.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<Choice>,
     /// Whose it is.
     #[serde(default, skip_serializing_if = "is_default")]
     pub user: u32,
+}
+
+/// A gang, and the batch that it trains with as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Devices.
+    pub gang: u32,
+    /// Samples per step over the whole gang.
+    pub batch: u32,
+}
+
+impl Choice {
+    /// Samples per step of each device.
+    pub fn per_device(self) -> u32 {
+        self.batch.div_ceil(self.gang.max(1))
+    }
 }
 
 /// What a job computes, which decides how long it takes where.
@@ -84,6 +103,7 @@ impl Job {
             after: None,
             inputs: Vec::new(),
             output: None,
+            choices: Vec::new(),
             user: 0,
         }
     }
@@ -136,6 +156,20 @@ pub enum Truth {
     Duration(Span),
     /// So many times the steps that its owner says.
     Steps(f64),
+    /// So many times the steps and the memory that is expected.
+    Needs {
+        /// Of the steps that its owner says.
+        steps: f64,
+        /// Of the memory that the catalogue says.
+        memory: f64,
+    },
+}
+
+impl Truth {
+    /// True memory over the expected one.
+    pub fn memory_factor(self) -> f64 {
+        if let Truth::Needs { memory, .. } = self { memory } else { 1.0 }
+    }
 }
 
 /// Jobs in order of arrival, with the truth about each; what a simulation replays.
@@ -152,6 +186,10 @@ pub struct Workload {
     /// [`Time::MAX`], until the simulator knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
+    /// Models that may be served by any variant of at least this relative accuracy; the others are served by their
+    /// reference alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub floors: Vec<(InferenceId, f64)>,
     /// What happens to the machines, in order of time. Machines are in service until something happens to them; one
     /// that is to join later leaves at time 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -198,6 +236,7 @@ impl Workload {
             truths,
             speeds: self.speeds.clone(),
             clients: self.clients,
+            floors: self.floors.clone(),
             changes: self.changes.clone(),
         }
     }
@@ -206,7 +245,9 @@ impl Workload {
     pub fn true_steps(&self, id: JobId) -> u64 {
         match (self.jobs[id.index()].task, self.truths[id.index()]) {
             (Task::Rigid { .. }, Truth::Duration(duration)) => duration.0,
-            (_, Truth::Steps(factor)) => ((self.jobs[id.index()].steps() as f64 * factor) as u64).max(1),
+            (_, Truth::Steps(factor) | Truth::Needs { steps: factor, .. }) => {
+                ((self.jobs[id.index()].steps() as f64 * factor) as u64).max(1)
+            }
             _ => self.jobs[id.index()].steps(),
         }
     }

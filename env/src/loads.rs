@@ -1,7 +1,8 @@
 //! Models in device memory: a batch needs its model on the device that serves it, and loading takes time.
 
-use smallvec::SmallVec;
+use std::sync::Arc;
 
+use crate::catalog::Catalog;
 use crate::data::{DeviceId, Model, Pick, Residency, Retention};
 use crate::units::{InferenceId, NodeId, Span};
 
@@ -16,14 +17,64 @@ pub struct LoadRules {
     pub latency: Span,
     /// Memory of a device that models can use, in bytes, by node.
     pub memory_bytes: Vec<u64>,
-    /// Size of each model, by [`InferenceId`].
-    pub model_bytes: Vec<u64>,
+    /// Sizes of each variant of each model, by [`InferenceId`], then the variant's place in the catalogue.
+    pub models: Vec<Vec<Footprint>>,
+}
+
+/// What a variant takes of a device's memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Footprint {
+    /// Its weights, in bytes: what is loaded.
+    pub weights: u64,
+    /// What each request of a batch takes besides, in bytes.
+    pub per_request: u64,
+}
+
+/// A batch of requests, as memory sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelBatch {
+    /// The model.
+    pub model: InferenceId,
+    /// Its variant, as the catalogue lists them.
+    pub variant: u16,
+    /// Requests.
+    pub batch: u32,
+}
+
+impl LoadRules {
+    /// Footprints as the catalogue says.
+    pub fn footprints(catalog: &Catalog) -> Vec<Vec<Footprint>> {
+        let of = |model: &crate::catalog::InferenceModel| {
+            let variants = model.variants.iter();
+            variants
+                .map(|variant| Footprint {
+                    weights: variant.weights_bytes,
+                    per_request: variant.activation_bytes_per_sample,
+                })
+                .collect()
+        };
+        catalog.inference_models().iter().map(of).collect()
+    }
+
+    /// Memory that a batch takes, its model included; no device has as much for a model that is not known.
+    pub fn bytes(&self, batch: ModelBatch) -> u64 {
+        let known = self
+            .models
+            .get(batch.model.index())
+            .and_then(|variants| variants.get(usize::from(batch.variant)));
+        known.map_or(u64::MAX, |size| size.weights.saturating_add(size.per_request * u64::from(batch.batch)))
+    }
+
+    /// Memory of the devices of a node; none if it is not described.
+    pub fn memory(&self, node: usize) -> u64 {
+        self.memory_bytes.get(node).copied().unwrap_or(0)
+    }
 }
 
 /// Which models are loaded where.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loads {
-    rules: std::sync::Arc<LoadRules>,
+    rules: Arc<LoadRules>,
     residency: Residency,
 }
 
@@ -32,7 +83,7 @@ impl Loads {
     pub fn new(rules: LoadRules, devices: impl Iterator<Item = u32>) -> Loads {
         let nodes: Vec<(u32, u64)> = devices.zip(rules.memory_bytes.iter().copied()).collect();
         let residency = Residency::new(rules.retention, &nodes);
-        Loads { rules: std::sync::Arc::new(rules), residency }
+        Loads { rules: Arc::new(rules), residency }
     }
 
     /// What is on each device.
@@ -40,35 +91,31 @@ impl Loads {
         &self.residency
     }
 
-    /// How long a batch of a model that is started on a node now has to wait for its model: nothing where a free
-    /// device holds it. Where no device is free or large enough, what a load takes.
-    pub fn time(&self, node: NodeId, model: InferenceId) -> Span {
-        let free = self.residency.pick(node, Some(self.model(model)), 0);
+    /// How long a batch that is started on a node now has to wait for its model: nothing where a free device holds it.
+    /// Where no device is free, what a load takes.
+    pub fn time(&self, node: NodeId, batch: ModelBatch) -> Span {
+        let (model, working) = self.needs(batch);
+        let free = self.residency.pick(node, Some(model), working);
         if free.is_some_and(|pick| !pick.load) { Span::ZERO } else { self.load_time(model) }
     }
 
-    /// How long it takes to load a model.
-    pub fn load_time(&self, model: InferenceId) -> Span {
-        let bytes = self.rules.model_bytes[model.index()] as f64;
-        self.rules.latency + Span::from_secs_f64(bytes / self.rules.bytes_per_s)
-    }
-
-    /// Whether a model fits on the devices of a node.
-    pub fn fits(&self, node: NodeId, model: InferenceId) -> bool {
-        self.rules.model_bytes[model.index()] <= self.rules.memory_bytes[node.index()]
-    }
-
-    /// Takes a free device of a node, for a batch of a model or for work without one; the time until its model is
+    /// Takes a free device of a node, for a batch of requests or for work without a model; the time until its model is
     /// there. `None` if no device is free.
-    pub(crate) fn start(&mut self, node: NodeId, model: Option<InferenceId>) -> Option<(DeviceId, Span)> {
-        let key = model.map(|model| self.model(model));
-        let Pick { device, load, .. } = self.residency.pick(node, key, 0)?;
-        self.residency.start(device, key, 0);
+    pub(crate) fn start(&mut self, node: NodeId, batch: Option<ModelBatch>) -> Option<(DeviceId, Span)> {
+        let (model, working) = match batch {
+            Some(batch) => {
+                let (model, working) = self.needs(batch);
+                (Some(model), working)
+            }
+            None => (None, 0),
+        };
+        let Pick { device, load, .. } = self.residency.pick(node, model, working)?;
+        self.residency.start(device, model, working);
         let span = model.filter(|_| load).map_or(Span::ZERO, |model| self.load_time(model));
         Some((device, span))
     }
 
-    pub(crate) fn finish(&mut self, devices: &SmallVec<[DeviceId; 2]>) {
+    pub(crate) fn finish(&mut self, devices: &[DeviceId]) {
         devices.iter().for_each(|&device| self.residency.finish(device));
     }
 
@@ -77,7 +124,14 @@ impl Loads {
         self.residency.clear(node);
     }
 
-    fn model(&self, model: InferenceId) -> Model {
-        Model { key: u32::from(model.0), bytes: self.rules.model_bytes[model.index()] }
+    fn load_time(&self, model: Model) -> Span {
+        self.rules.latency + Span::from_secs_f64(model.bytes as f64 / self.rules.bytes_per_s)
+    }
+
+    /// The model, and what a batch takes besides.
+    fn needs(&self, batch: ModelBatch) -> (Model, u64) {
+        let bytes = self.rules.bytes(ModelBatch { batch: 0, ..batch });
+        let key = u32::from(batch.model.0) << 16 | u32::from(batch.variant);
+        (Model { key, bytes }, self.rules.bytes(batch) - bytes)
     }
 }

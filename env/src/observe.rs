@@ -382,11 +382,17 @@ impl Moment {
             let job = view.job(work.job);
             let full = self.ln_spans[at * kinds + slot];
             let (span, ln_span, ln_one) = match work.stream {
-                None => (candidates.spans[at * kinds + slot], full, full),
+                None if view.timing.ways(work.job.index()).is_empty() => {
+                    (candidates.spans[at * kinds + slot], full, full)
+                }
+                None => {
+                    let span = candidate.span(view, work, slot).unwrap_or(Span::MAX);
+                    (span, ln_seconds(span), ln_seconds(span))
+                }
                 Some(stream) => {
-                    let timing = view.timing;
-                    let span = timing.batch(stream, slot, candidate.batch).unwrap_or(Span::MAX);
-                    let one = timing.batch(stream, slot, 1).unwrap_or(Span::MAX);
+                    let span = candidate.span(view, work, slot).unwrap_or(Span::MAX);
+                    let one =
+                        view.timing.variant_batch(stream, candidate.variant, slot, 1).unwrap_or(Span::MAX);
                     (span, ln_seconds(span), ln_seconds(one))
                 }
             };
@@ -407,7 +413,7 @@ impl Moment {
                 (seconds(candidates.spans[at * kinds + slot]) - self.completion[at]).max(0.0) / self.scale,
                 by_span,
                 by_inefficiency,
-                job.gang as f32 / candidates.nodes[candidate.node].free.max(1) as f32,
+                candidate.gang as f32 / candidates.nodes[candidate.node].free.max(1) as f32,
                 ln(batch),
                 share,
                 ln(batch) + ln_one - ln_span,

@@ -6,10 +6,10 @@ use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
 use crate::data::DataPlane;
-use crate::job::Job;
-use crate::loads::Loads;
+use crate::job::{Job, Task};
+use crate::loads::{Loads, ModelBatch};
 use crate::rules::Rules;
-use crate::timing::{KindSlot, Timing};
+use crate::timing::{KindSlot, Timing, Way};
 use crate::units::{InferenceId, JobId, NodeId, Span, Time};
 
 /// Everything a live scheduler can know at one moment. Borrowed: the simulator lends its own arrays, a live
@@ -101,6 +101,8 @@ pub struct Running {
     pub members: SmallVec<[JobId; 2]>,
     /// Requests served together; a training job's batch; 1 for a rigid job.
     pub batch: u32,
+    /// The variant that serves the requests, 0 for the reference.
+    pub variant: u16,
     /// When it started.
     pub start: Time,
     /// When it begins or began to compute, by the estimate while `fetching`; until then its data is brought, its model
@@ -142,6 +144,8 @@ pub struct Progress {
     pub received: Span,
     /// Its place in line: lower for work that has waited longer since it arrived or was last cut off.
     pub turn: u64,
+    /// It ran out of memory with so many samples on each device, and takes fewer from now on.
+    pub too_many: Option<u32>,
 }
 
 /// How decisions are carried out.
@@ -177,6 +181,8 @@ pub enum Decision {
         nodes: Placement,
         /// Requests to serve together; a training job's batch; 1 for a rigid job.
         batch: u32,
+        /// Which of the variants that are accurate enough serves the requests, 0 for the reference; 0 for a job.
+        variant: u16,
     },
     /// Disciplines `commit` and `commit-backfill`: the first of these is next.
     Reserve {
@@ -228,17 +234,60 @@ impl<'a> View<'a> {
     /// that was cut off; under `rounds` always the whole. `None` where it does not run. Not for requests.
     pub fn estimate(&self, id: JobId, slot: KindSlot) -> Option<Span> {
         if self.discipline == Discipline::Free && self.progress(id).slices > 0 {
-            return Some(self.remaining(id, slot)? + self.rules.resume.restart);
+            return Some(self.remaining(id, slot)? + self.restart(id));
         }
         self.timing.job(id.index(), slot)
     }
 
+    /// As [`View::estimate`], for one of [`View::ways`].
+    pub fn estimate_way(&self, id: JobId, way: &Way, slot: KindSlot) -> Option<Span> {
+        let whole = way.span(slot)?;
+        Some(whole.scaled(self.left(id)) + self.restart(id))
+    }
+
+    /// The ways to run a job that it has not run out of memory with, as it was submitted first; empty where there was
+    /// never a choice.
+    pub fn ways(&self, id: JobId) -> impl Iterator<Item = &'a Way> + use<'a> {
+        let too_many = self.progress(id).too_many;
+        let ways = self.timing.ways(id.index()).iter();
+        ways.filter(move |way| too_many.is_none_or(|limit| way.choice.per_device() < limit))
+    }
+
+    /// The batch of a job that leaves no choice, or the one it was submitted with as long as that fits.
+    pub fn default_batch(&self, id: JobId) -> u32 {
+        match (self.first_way(id), self.job(id).task) {
+            (Some(way), _) => way.choice.batch,
+            (None, Task::Training { batch, .. }) => batch,
+            (None, _) => 1,
+        }
+    }
+
+    /// The way to run a job if nobody chooses: its own gang, with its own batch or the largest that may fit.
+    fn first_way(&self, id: JobId) -> Option<&'a Way> {
+        let gang = self.job(id).gang;
+        self.ways(id).find(|way| way.choice.gang == gang)
+    }
+
+    /// How long the job's devices are held before it goes on, if it was cut off.
+    fn restart(&self, id: JobId) -> Span {
+        let again = self.discipline == Discipline::Free && self.progress(id).slices > 0;
+        if again { self.rules.resume.restart } else { Span::ZERO }
+    }
+
+    /// The share of a job that it has not done.
+    fn left(&self, id: JobId) -> f64 {
+        let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
+        1.0 - (done as f64 / steps as f64).min(1.0)
+    }
+
     /// The estimated rest of a job on a kind, given what it has done; `None` where it does not run.
     pub fn remaining(&self, id: JobId, slot: KindSlot) -> Option<Span> {
-        let all = self.timing.job(id.index(), slot)?;
-        let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
-        let share = 1.0 - (done as f64 / steps as f64).min(1.0);
-        Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * share) })
+        let all = match self.first_way(id) {
+            Some(way) => way.span(slot)?,
+            None => self.timing.job(id.index(), slot)?,
+        };
+        let done = self.progress(id).steps;
+        Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * self.left(id)) })
     }
 
     /// What the job has received so far; nothing where jobs are never cut off.
@@ -269,7 +318,9 @@ impl<'a> View<'a> {
         let fetch = self.data.filter(|_| !inputs.is_empty());
         let fetch = fetch.and_then(|data| longest(&|node| data.estimate(self.now, node, inputs)));
         let model = self.job(id).request_model();
-        let load = self.loads.zip(model).and_then(|(loads, model)| longest(&|node| loads.time(node, model)));
+        let batch = |model| ModelBatch { model, variant: 0, batch: 1 };
+        let load =
+            self.loads.zip(model).and_then(|(loads, model)| longest(&|node| loads.time(node, batch(model))));
         fetch.unwrap_or(Span::ZERO) + load.unwrap_or(Span::ZERO)
     }
 

@@ -223,7 +223,7 @@ proptest! {
                 let slot = view.slot_of(nodes[0].node);
                 let at = view.timing.stream_of(stream.model).unwrap();
                 let legal = case.batches == Batches::Any && view.timing.max_batch(at, slot) >= 3;
-                let start = Decision::Start { job: stream.queue[0], nodes, batch: 3 };
+                let start = Decision::Start { job: stream.queue[0], nodes, batch: 3, variant: 0 };
                 prop_assert_eq!(sim.clone().apply(start).is_ok(), legal);
             }
             Ok(())

@@ -135,8 +135,5 @@ impl Batching {
 
 /// The batch of work that leaves no choice.
 pub fn own_batch(view: &View<'_>, work: Work) -> u32 {
-    match view.job(work.job).task {
-        yardmaster_env::job::Task::Training { batch, .. } => batch,
-        _ => 1,
-    }
+    view.default_batch(work.job)
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use super::Simulator;
+use super::life::Size;
 use crate::units::{JobId, Time};
 use crate::view::Discipline;
 
@@ -55,8 +56,8 @@ impl Simulator {
 
     fn start_anywhere(&mut self, job: JobId) {
         if let Some(nodes) = self.place_anywhere(job) {
-            let batch = self.default_batch(job);
-            self.start(job, nodes, 0, batch);
+            let batch = self.view().default_batch(job);
+            self.start(job, nodes, 0, Size { batch, variant: 0 });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a decision must satisfy. A decision is checked whole before anything changes.
 
 use super::{Simulator, State};
-use crate::job::Task;
+use crate::job::Choice;
 use crate::timing::KindSlot;
 use crate::units::{JobId, Time};
 use crate::view::{Discipline, Placement, Running, slot_of};
@@ -32,6 +32,12 @@ pub enum Illegal {
         "batch {batch} of job {job} has no row in the table, and only such sizes are served: the next is {next}"
     )]
     UnmeasuredBatch { job: u32, batch: u32, next: u32 },
+    #[error("variant {variant} of job {job} is not one of the {known} that are accurate enough")]
+    WrongVariant { job: u32, variant: u16, known: u16 },
+    #[error(
+        "job {job} cannot run with a gang of {gang} and a batch of {batch}: that is none of its choices, or does not run there"
+    )]
+    NoSuchWay { job: u32, gang: u32, batch: u32 },
     #[error("this discipline does not take the decision {decision}")]
     WrongDiscipline { decision: &'static str },
     #[error("job {job} is named twice in one order")]
@@ -64,13 +70,23 @@ pub enum Illegal {
 
 impl Simulator {
     /// The kind slot on which the start would run.
-    pub(super) fn check_start(&self, job: JobId, nodes: &Placement, batch: u32) -> Result<KindSlot, Illegal> {
+    pub(super) fn check_start(
+        &self,
+        job: JobId,
+        nodes: &Placement,
+        batch: u32,
+        variant: u16,
+    ) -> Result<KindSlot, Illegal> {
         if self.world.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "start" });
         }
         self.check_waiting(job)?;
         let slot = self.check_nodes(job, nodes)?;
-        self.check_batch(job, nodes, slot, batch)?;
+        match self.stream_of(job) {
+            Some(stream) => self.check_requests(job, stream, nodes, slot, batch, variant)?,
+            None if variant > 0 => return Err(Illegal::WrongVariant { job: job.0, variant, known: 1 }),
+            None => self.check_way(job, nodes, slot, batch)?,
+        }
         Ok(slot)
     }
 
@@ -156,48 +172,55 @@ impl Simulator {
         let given = nodes.iter().map(|share| share.devices).sum();
         match slot {
             Some(slot) if given == gang => Ok(slot),
+            // Which gangs there are is looked up with the batch.
+            Some(slot) if !self.world.timing.ways(job.index()).is_empty() => Ok(slot),
             _ => Err(Illegal::WrongGang { job: job.0, gang, given }),
         }
     }
 
-    fn check_batch(&self, job: JobId, nodes: &Placement, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
-        let node = nodes[0].node.0;
-        let most = match self.stream_of(job) {
-            Some(stream) => {
-                let waiting = self.streams[stream].queue.len() as u32;
-                self.check_size(job, stream, slot, batch)?;
-                self.world.timing.max_batch(stream, slot).min(waiting)
-            }
-            None if self.view().estimate(job, slot).is_some() => self.default_batch(job),
-            None => 0,
-        };
-        let exact = self.stream_of(job).is_none();
+    fn check_requests(
+        &self,
+        job: JobId,
+        stream: usize,
+        nodes: &Placement,
+        slot: KindSlot,
+        batch: u32,
+        variant: u16,
+    ) -> Result<(), Illegal> {
+        let timing = &self.world.timing;
+        let (job, node, known) = (job.0, nodes[0].node.0, timing.variants(stream));
+        if variant >= known {
+            return Err(Illegal::WrongVariant { job, variant, known });
+        }
+        let largest = |batch| timing.variant_largest(stream, variant, slot, batch);
+        let most = largest(u32::MAX).min(self.streams[stream].queue.len() as u32);
+        let next = largest(batch);
         match most {
-            0 => Err(Illegal::DoesNotRun { job: job.0, node }),
-            _ if batch == 0 || batch > most || (exact && batch != most) => {
-                Err(Illegal::WrongBatch { job: job.0, batch, most })
+            0 => Err(Illegal::DoesNotRun { job, node }),
+            _ if batch > 0 && batch <= largest(u32::MAX) && next != batch => {
+                Err(Illegal::UnmeasuredBatch { job, batch, next })
             }
+            _ if batch == 0 || batch > most => Err(Illegal::WrongBatch { job, batch, most }),
             _ => Ok(()),
         }
     }
 
-    fn check_size(&self, job: JobId, stream: usize, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
-        let timing = &self.world.timing;
-        let next = timing.largest(stream, slot, batch);
-        // Sizes beyond the table are told apart later.
-        let within = batch > 0 && batch <= timing.max_batch(stream, slot);
-        if within && next != batch {
-            Err(Illegal::UnmeasuredBatch { job: job.0, batch, next })
-        } else {
-            Ok(())
+    fn check_way(&self, id: JobId, nodes: &Placement, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
+        let view = self.view();
+        let (job, node) = (id.0, nodes[0].node.0);
+        if self.world.timing.ways(id.index()).is_empty() {
+            let most = view.default_batch(id);
+            return match view.estimate(id, slot) {
+                None => Err(Illegal::DoesNotRun { job, node }),
+                Some(_) if batch != most => Err(Illegal::WrongBatch { job, batch, most }),
+                Some(_) => Ok(()),
+            };
         }
-    }
-
-    /// The batch of a job that leaves no choice.
-    pub(super) fn default_batch(&self, job: JobId) -> u32 {
-        match self.world.workload.jobs[job.index()].task {
-            Task::Training { batch, .. } => batch,
-            Task::Rigid { .. } | Task::Steps { .. } | Task::Request { .. } => 1,
+        let gang = nodes.iter().map(|share| share.devices).sum();
+        let chosen = view.ways(id).find(|way| way.choice == Choice { gang, batch });
+        match chosen.and_then(|way| way.span(slot)) {
+            Some(_) => Ok(()),
+            None => Err(Illegal::NoSuchWay { job, gang, batch }),
         }
     }
 }

@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use super::{Simulator, Slice, State};
 use crate::data::{DataPlane, DeviceId};
-use crate::job::Truth;
+use crate::job::{Choice, Truth};
+use crate::loads::ModelBatch;
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span, Time};
 use crate::view::{Discipline, Placement, Running};
@@ -18,6 +19,26 @@ pub(super) enum Cut {
     Preempted,
     /// One of its machines failed: what the last checkpoint holds is kept.
     Failure,
+    /// It needed more memory than there is: it keeps nothing of this run, and takes smaller batches from now on.
+    OutOfMemory,
+}
+
+impl Cut {
+    /// Its number in the digest of events.
+    fn event(self) -> u64 {
+        match self {
+            Cut::Preempted => 5,
+            Cut::Failure => 6,
+            Cut::OutOfMemory => 9,
+        }
+    }
+}
+
+/// What a start chooses besides the devices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) batch: u32,
+    pub(super) variant: u16,
 }
 
 /// How long a run takes from the moment it computes.
@@ -29,11 +50,12 @@ struct Lengths {
 
 impl Simulator {
     /// Starts a checked decision: its devices are held, and work begins once data and model are there.
-    pub(super) fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
+    pub(super) fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, size: Size) {
+        let Size { batch, variant } = size;
         let fetch = self.fetch(first, &nodes);
-        let load = self.load(first, &nodes);
+        let load = self.load(first, &nodes, size);
         let setup = load + self.restart_of(first);
-        let lengths = self.lengths(first, &nodes, slot, batch);
+        let lengths = self.lengths(first, &nodes, slot, size);
         let members = self.take(first, batch);
         for &id in &members {
             let state = if fetch.is_some() { State::Transferring } else { State::Running };
@@ -42,16 +64,16 @@ impl Simulator {
             if record.slices.is_empty() {
                 record.start = self.now;
             }
-            record.batch = batch;
+            (record.batch, record.variant) = (batch, variant);
             record.nodes.clone_from(&nodes);
             self.mix(3, id);
         }
         let ready = self.now + fetch.unwrap_or(Span::ZERO) + setup;
-        let sequence = self.occupy(members, batch, nodes, slot, (ready, ready + lengths.expected));
+        let sequence = self.occupy(members, size, nodes, slot, (ready, ready + lengths.expected));
         if fetch.is_some() {
             self.running.change(self.running.len() - 1, |run| run.fetching = true);
         } else {
-            self.will_finish(sequence, ready + lengths.actual);
+            self.will_finish(sequence, ready, lengths.actual);
         }
     }
 
@@ -60,7 +82,7 @@ impl Simulator {
     pub(super) fn occupy(
         &mut self,
         members: SmallVec<[JobId; 2]>,
-        batch: u32,
+        Size { batch, variant }: Size,
         nodes: Placement,
         slot: KindSlot,
         (ready, expected_finish): (Time, Time),
@@ -69,7 +91,18 @@ impl Simulator {
         let sequence = self.sequence;
         self.sequence += 1;
         let (start, fetching) = (self.now, false);
-        let run = Running { members, batch, start, ready, fetching, expected_finish, nodes, slot, sequence };
+        let run = Running {
+            members,
+            batch,
+            variant,
+            start,
+            ready,
+            fetching,
+            expected_finish,
+            nodes,
+            slot,
+            sequence,
+        };
         self.running.push(run);
         sequence
     }
@@ -86,12 +119,12 @@ impl Simulator {
     }
 
     /// Takes devices that hold the model, or loads it; how long that takes.
-    fn load(&mut self, job: JobId, nodes: &Placement) -> Span {
-        let model = self.world.workload.jobs[job.index()].request_model();
+    fn load(&mut self, job: JobId, nodes: &Placement, size: Size) -> Span {
+        let batch = self.batch_of_model(job, size);
         let Some(loads) = &mut self.loads else { return Span::ZERO };
         let shares = nodes.iter().flat_map(|share| std::iter::repeat_n(share.node, share.devices as usize));
         let taken: SmallVec<[(DeviceId, Span); 2]> =
-            shares.filter_map(|node| loads.start(node, model)).collect();
+            shares.filter_map(|node| loads.start(node, batch)).collect();
         let devices = taken.iter().map(|(device, _)| *device).collect();
         self.devices.insert(self.sequence, devices);
         taken.iter().map(|(_, load)| *load).max().unwrap_or(Span::ZERO)
@@ -103,7 +136,8 @@ impl Simulator {
             let Ok(at) = self.running.binary_search_by_key(&sequence, |run| run.sequence) else { continue };
             let run = self.running[at].clone();
             let first = run.members[0];
-            let lengths = self.lengths(first, &run.nodes, run.slot, run.batch);
+            let size = Size { batch: run.batch, variant: run.variant };
+            let lengths = self.lengths(first, &run.nodes, run.slot, size);
             let ready = self.now + self.restart_of(first);
             self.running.change(at, |run| {
                 (run.fetching, run.ready, run.expected_finish) = (false, ready, ready + lengths.expected);
@@ -112,14 +146,28 @@ impl Simulator {
                 self.set_state(id, State::Running);
                 self.mix(8, id);
             }
-            self.will_finish(sequence, ready + lengths.actual);
+            self.will_finish(sequence, ready, lengths.actual);
         }
     }
 
-    /// Fixes when a run finishes.
-    fn will_finish(&mut self, sequence: u64, finish: Time) {
-        self.finishes.push(finish, sequence);
+    /// The model that a batch of requests needs, and how large the batch is.
+    fn batch_of_model(&self, job: JobId, Size { batch, variant }: Size) -> Option<ModelBatch> {
+        let stream = self.stream_of(job)?;
+        let model = self.world.workload.jobs[job.index()].request_model()?;
+        Some(ModelBatch { model, variant: self.world.timing.catalog_variant(stream, variant), batch })
+    }
+
+    /// Fixes when a run finishes, or runs out of memory.
+    fn will_finish(&mut self, sequence: u64, ready: Time, actual: Span) {
         let Ok(at) = self.running.binary_search_by_key(&sequence, |run| run.sequence) else { return };
+        if let Some(limit) = self.world.memory.as_ref().filter(|_| self.exceeds_memory(&self.running[at])) {
+            let end = ready + limit.fails_after;
+            self.doomed.insert(sequence);
+            self.finishes.push(end, sequence);
+            return;
+        }
+        let finish = ready + actual;
+        self.finishes.push(finish, sequence);
         for &id in &self.running[at].members {
             self.records[id.index()].finish = finish;
             self.meter.start(&self.world.workload.jobs[id.index()], finish);
@@ -137,18 +185,31 @@ impl Simulator {
         }
     }
 
-    fn lengths(&self, first: JobId, nodes: &Placement, slot: KindSlot, batch: u32) -> Lengths {
+    /// Whether a run truly needs more memory than its devices have.
+    fn exceeds_memory(&self, run: &Running) -> bool {
+        let (Some(memory), Some(&job)) = (&self.world.memory, run.members.first()) else { return false };
+        let choice = Choice { gang: devices(&run.nodes) as u32, batch: run.batch };
+        let way = self.world.timing.ways(job.index()).iter().find(|way| way.choice == choice);
+        let factor = self.world.workload.truths[job.index()].memory_factor();
+        way.is_some_and(|way| way.memory_bytes as f64 * factor > memory.bytes[run.slot] as f64)
+    }
+
+    fn lengths(&self, first: JobId, nodes: &Placement, slot: KindSlot, size: Size) -> Lengths {
         let timing = &self.world.timing;
+        let choice = Choice { gang: devices(nodes) as u32, batch: size.batch };
         let whole = match self.stream_of(first) {
-            Some(stream) => timing.batch(stream, slot, batch),
-            None => timing.job(first.index(), slot),
+            Some(stream) => timing.variant_batch(stream, size.variant, slot, size.batch),
+            None => match timing.ways(first.index()).iter().find(|way| way.choice == choice) {
+                Some(way) => way.span(slot),
+                None => timing.job(first.index(), slot),
+            },
         };
         // A checked start runs on this kind, so there is an estimate.
         let whole = whole.unwrap_or(Span::ZERO);
         let actual = match self.world.workload.truths[first.index()] {
             Truth::AsEstimated => whole,
             Truth::Duration(actual) => actual,
-            Truth::Steps(factor) => whole.scaled(factor),
+            Truth::Steps(factor) | Truth::Needs { steps: factor, .. } => whole.scaled(factor),
         };
         let (done, workload) = (self.done(first), &self.world.workload);
         let spread = self.world.spread(nodes);
@@ -173,6 +234,9 @@ impl Simulator {
     pub(super) fn finish_next(&mut self) {
         let Some(sequence) = self.finishes.pop() else { return };
         let Ok(at) = self.running.binary_search_by_key(&sequence, |running| running.sequence) else { return };
+        if self.doomed.contains(&sequence) {
+            return self.cut_off(at, Cut::OutOfMemory);
+        }
         let Some(done) = self.running.remove(at) else { return };
         self.release_all(&done);
         let world = Arc::clone(&self.world);
@@ -220,19 +284,20 @@ impl Simulator {
     /// Cuts off what runs at this place of the list; it waits again, with what it keeps.
     pub(super) fn cut_off(&mut self, at: usize, cut: Cut) {
         let Some(run) = self.running.remove(at) else { return };
+        let doomed = self.doomed.remove(&run.sequence);
         if !run.fetching {
             self.finishes.cancel(run.sequence);
         }
         self.release_all(&run);
         let world = Arc::clone(&self.world);
         for &id in &run.members {
-            if !run.fetching {
+            if !run.fetching && !doomed {
                 self.meter.revoke(&world.workload.jobs[id.index()], self.records[id.index()].finish);
             }
-            self.mix(if cut == Cut::Preempted { 5 } else { 6 }, id);
+            self.mix(cut.event(), id);
             match self.stream_of(id) {
                 Some(_) => self.usage.waste.failures_s += self.held_s(&run) / run.members.len() as f64,
-                None => self.keep_progress(id, &run, cut),
+                None => self.keep_progress(id, &run, cut, doomed),
             }
             self.set_state(id, State::Queued);
             self.join_queue(id);
@@ -241,6 +306,7 @@ impl Simulator {
         match cut {
             Cut::Preempted => waste.preemptions += 1,
             Cut::Failure => waste.cut_off += 1,
+            Cut::OutOfMemory => waste.out_of_memory += 1,
         }
         self.waiting = false;
     }
@@ -256,14 +322,16 @@ impl Simulator {
         }
     }
 
-    fn keep_progress(&mut self, id: JobId, run: &Running, cut: Cut) {
+    fn keep_progress(&mut self, id: JobId, run: &Running, cut: Cut, doomed: bool) {
         let record = &mut self.records[id.index()];
-        let computed = if run.fetching { Span::ZERO } else { self.now.since(run.ready) };
-        let all = record.finish.since(run.ready);
+        // A run that was to end for want of memory did nothing of use, whatever cut it off.
+        let computes = !run.fetching && !doomed;
+        let computed = if computes { self.now.since(run.ready) } else { Span::ZERO };
+        let all = if computes { record.finish.since(run.ready) } else { Span::ZERO };
         let kept = match (cut, self.world.rules.resume.checkpoint) {
             (Cut::Preempted, _) => computed,
             (Cut::Failure, Some(every)) => Span(computed.0 - computed.0 % every.0.max(1)),
-            (Cut::Failure, None) => Span::ZERO,
+            (Cut::Failure, None) | (Cut::OutOfMemory, _) => Span::ZERO,
         };
         record.slices.push(Slice { start: run.start, finish: self.now, nodes: run.nodes.clone() });
         let left = self.world.workload.true_steps(id) - self.progress[id.index()].steps;
@@ -273,6 +341,12 @@ impl Simulator {
         progress.received += self.now.since(run.start);
         let waste = &mut self.usage.waste;
         let held = self.now.since(run.start).as_secs_f64();
+        if cut == Cut::OutOfMemory {
+            let gang = run.nodes.iter().map(|share| share.devices).sum();
+            progress.too_many = Some(Choice { gang, batch: run.batch }.per_device());
+            waste.out_of_memory_s += held * devices(&run.nodes);
+            return;
+        }
         waste.restarts_s += (held - computed.as_secs_f64()) * devices(&run.nodes);
         waste.failures_s += (computed.as_secs_f64() - kept.as_secs_f64()) * devices(&run.nodes);
     }

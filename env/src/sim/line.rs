@@ -108,9 +108,9 @@ impl Line {
     pub(super) fn check(&self, world: &World) {
         assert!(!self.ascending || self.jobs.is_sorted(), "the queue is not in order");
         for (slot, gangs) in self.gangs.iter().enumerate() {
-            let here = self.jobs.iter().filter(|job| world.timing.job(job.index(), slot).is_some());
+            let here = self.jobs.iter().filter_map(|&job| least_gang(world, job, slot));
             let mut counted = BTreeMap::new();
-            here.for_each(|job| *counted.entry(world.workload.jobs[job.index()].gang).or_default() += 1);
+            here.for_each(|gang| *counted.entry(gang).or_default() += 1);
             assert_eq!(counted, *gangs, "gangs that wait for kind slot {slot} are miscounted");
         }
     }
@@ -121,11 +121,8 @@ impl Line {
     }
 
     fn count(&mut self, job: JobId, world: &World, joins: bool) {
-        let gang = world.workload.jobs[job.index()].gang;
         for (slot, gangs) in self.gangs.iter_mut().enumerate() {
-            if world.timing.job(job.index(), slot).is_none() {
-                continue;
-            }
+            let Some(gang) = least_gang(world, job, slot) else { continue };
             if joins {
                 *gangs.entry(gang).or_default() += 1;
             } else if let Some(count) = gangs.get_mut(&gang) {
@@ -136,6 +133,10 @@ impl Line {
             }
         }
     }
+}
+
+fn least_gang(world: &World, job: JobId, slot: usize) -> Option<u32> {
+    world.timing.least_gang(job.index(), &world.workload.jobs[job.index()], slot)
 }
 
 /// A copy has a history of its own from here on.

@@ -29,7 +29,7 @@ mod slide;
 mod usage;
 mod world;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -44,7 +44,7 @@ use event::Finishes;
 use invariants::Census;
 use late::Deadlines;
 pub use legal::Illegal;
-use life::Cut;
+use life::{Cut, Size};
 use line::Line;
 pub use nodes::NodeState;
 use nodes::Nodes;
@@ -77,6 +77,8 @@ pub struct Simulator {
     data: Option<DataPlane>,
     /// Which models are loaded where, if that matters.
     loads: Option<Loads>,
+    /// Runs that will end for want of memory, by their sequence. Nobody knows yet.
+    doomed: BTreeSet<u64>,
     /// Devices that each run holds, by its sequence, where it matters which they are.
     devices: BTreeMap<u64, SmallVec<[DeviceId; 2]>>,
     running: Slide<Running>,
@@ -116,6 +118,7 @@ impl Simulator {
             nodes: Nodes::new(world.cluster.nodes().len(), world.cluster.kinds().len(), start),
             data: world.data.clone().map(DataPlane::new),
             loads: world.new_loads(),
+            doomed: BTreeSet::new(),
             devices: BTreeMap::new(),
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
@@ -147,11 +150,11 @@ impl Simulator {
     /// Carries out a decision, or says why it is illegal and changes nothing.
     pub fn apply(&mut self, decision: Decision) -> Result<(), Illegal> {
         match decision {
-            Decision::Start { job, nodes, batch } => {
-                let slot = self.check_start(job, &nodes, batch)?;
+            Decision::Start { job, nodes, batch, variant } => {
+                let slot = self.check_start(job, &nodes, batch, variant)?;
                 match self.world.discipline {
                     Discipline::Rounds => self.start_for_round(job, nodes, slot),
-                    _ => self.start(job, nodes, slot, batch),
+                    _ => self.start(job, nodes, slot, Size { batch, variant }),
                 }
             }
             Decision::Allocate { portions, fill } => {
@@ -244,7 +247,7 @@ impl Simulator {
 
     fn may_wait(&self) -> bool {
         !self.world.discipline.commits()
-            && (self.world.hold.is_some() || !self.running.is_empty() || self.nodes.boots())
+            && (self.world.hold.is_some() || !self.running.is_empty() || self.next_node_event().is_some())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
@@ -340,7 +343,12 @@ impl Simulator {
         }
         let serves = |stream: usize| {
             let mut slots = 0..self.free_by_kind.len();
-            slots.any(|slot| self.free_by_kind[slot] > 0 && self.world.timing.max_batch(stream, slot) > 0)
+            let timing = &self.world.timing;
+            let served = |slot| {
+                (0..timing.variants(stream))
+                    .any(|variant| timing.variant_largest(stream, variant, slot, 1) > 0)
+            };
+            slots.any(|slot| self.free_by_kind[slot] > 0 && served(slot))
         };
         self.queue.any_fits(&self.free_by_kind)
             || (0..self.streams.len()).any(|stream| !self.streams[stream].queue.is_empty() && serves(stream))

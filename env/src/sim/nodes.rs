@@ -58,11 +58,6 @@ impl Nodes {
     pub(super) fn busy_by_kind(&self) -> &[u32] {
         &self.busy_by_kind
     }
-
-    /// Whether a machine will come into service without anything being decided.
-    pub(super) fn boots(&self) -> bool {
-        self.states.iter().any(|state| matches!(state, NodeState::Booting { .. }))
-    }
 }
 
 impl Simulator {

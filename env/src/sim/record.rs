@@ -41,6 +41,8 @@ pub struct Record {
     pub finish: Time,
     /// Requests served with it, itself included; a training job's batch; 1 for a rigid job.
     pub batch: u32,
+    /// Which of the variants that are accurate enough served it; 0 is the reference.
+    pub variant: u16,
     /// Where it runs or ran.
     pub nodes: Placement,
     /// When and where it ran, in order, if it could run more than once (discipline `rounds`) or did (it was cut off);

@@ -26,6 +26,7 @@
 
 use std::sync::Arc;
 
+use super::life::Size;
 use super::shares::Accounts;
 use super::{Simulator, Slice, State};
 use crate::timing::KindSlot;
@@ -208,7 +209,7 @@ impl Simulator {
         progress.received += span;
         self.rounds.ran.push(job);
         self.rounds.accounts.start(job, self.rounds.number);
-        let batch = self.default_batch(job);
+        let batch = self.view().default_batch(job);
         let world = Arc::clone(&self.world);
         self.queue.remove(job, &world);
         self.set_state(job, State::Running);
@@ -219,7 +220,13 @@ impl Simulator {
         (record.finish, record.batch, record.nodes) = (finish, batch, nodes.clone());
         record.slices.push(Slice { start, finish, nodes: nodes.clone() });
         self.mix(3, job);
-        let sequence = self.occupy(smallvec::smallvec![job], batch, nodes, slot, (start, start + expected));
+        let sequence = self.occupy(
+            smallvec::smallvec![job],
+            Size { batch, variant: 0 },
+            nodes,
+            slot,
+            (start, start + expected),
+        );
         self.finishes.push(finish, sequence);
         if self.is_complete(job) {
             self.meter.start(&self.world.workload.jobs[job.index()], finish);

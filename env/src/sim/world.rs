@@ -10,11 +10,11 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::data::DataSpec;
 use crate::job::{Job, Workload};
-use crate::loads::{LoadRules, Loads};
+use crate::loads::{LoadRules, Loads, ModelBatch};
 use crate::objective::Objective;
 use crate::rules::{Change, Rules};
 use crate::serving::{Batches, Late, Serving};
-use crate::timing::{KindSlot, Timing};
+use crate::timing::{KindSlot, MemoryRules, Timing};
 use crate::units::{InferenceId, JobId, NodeId, Span};
 use crate::view::{Discipline, Placement, Share, slot_of};
 
@@ -45,6 +45,8 @@ pub struct World {
     pub data: Option<Arc<DataSpec>>,
     /// How models come onto devices.
     pub loads: Option<LoadRules>,
+    /// What becomes of jobs that need too much memory, if that matters.
+    pub memory: Option<MemoryRules>,
     /// The stages that follow a stage of a pipeline.
     next: BTreeMap<JobId, Vec<JobId>>,
 }
@@ -207,6 +209,7 @@ impl World {
             rates,
             data: None,
             loads: None,
+            memory: None,
             next,
         };
         world.check_changes()?;
@@ -279,7 +282,7 @@ impl World {
     ///
     /// # Errors
     /// Another discipline than `free`; a model that fits on no device that serves it; a device without memory.
-    pub fn with_loads(self, loads: LoadRules) -> Result<World, WorldError> {
+    pub fn with_loads(mut self, loads: LoadRules) -> Result<World, WorldError> {
         if self.discipline != Discipline::Free {
             return Err(WorldError::RulesNeedFree);
         }
@@ -287,14 +290,39 @@ impl World {
         for (stream, &model) in models.iter().enumerate() {
             for (at, node) in self.cluster.nodes().iter().enumerate() {
                 let served = self.timing.max_batch(stream, self.slot_of(NodeId(at as u32))) > 0;
-                let bytes = loads.model_bytes.get(model.index()).copied().unwrap_or(u64::MAX);
-                let memory = loads.memory_bytes.get(at).copied().unwrap_or(0);
+                let (bytes, memory) =
+                    (loads.bytes(ModelBatch { model, variant: 0, batch: 1 }), loads.memory(at));
                 if served && bytes > memory {
                     return Err(WorldError::ModelTooLarge { node: node.name.clone(), bytes, memory });
                 }
             }
         }
+        let slots = (0..self.cluster.kinds().len()).map(|slot| {
+            let here = self.cluster.nodes_of(slot).iter().map(|node| loads.memory(node.index()));
+            here.min().unwrap_or(0)
+        });
+        let least: Vec<u64> = slots.collect();
+        self.timing.keep_fitting_batches(|model, variant, slot, batch| {
+            loads.bytes(ModelBatch { model, variant, batch }) <= least[slot]
+        });
         Ok(World { loads: Some(loads), ..self })
+    }
+
+    /// The same world with devices of limited memory: training jobs may take smaller batches, are known not to fit in
+    /// some places, and run out of memory where their true needs exceed the expected ones. The time until then is
+    /// `fails_after`. `catalog` is the one it was built with.
+    ///
+    /// # Errors
+    /// Another discipline than `free`.
+    pub fn with_memory(mut self, catalog: &Catalog, fails_after: Span) -> Result<World, WorldError> {
+        if self.discipline != Discipline::Free {
+            return Err(WorldError::RulesNeedFree);
+        }
+        let bytes = self.cluster.kinds().iter().map(|&kind| catalog.device(kind).memory_bytes).collect();
+        let memory = MemoryRules { bytes, fails_after };
+        let Workload { jobs, truths, .. } = &self.workload;
+        self.timing.limit_memory(catalog, jobs, &memory, |at| truths[at].memory_factor());
+        Ok(World { memory: Some(memory), ..self })
     }
 
     /// Devices on which nothing is loaded yet.
@@ -305,7 +333,10 @@ impl World {
 
     /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
     pub(super) fn keeps_progress(&self) -> bool {
-        self.rules.preempt || !self.workload.changes.is_empty() || self.discipline == Discipline::Rounds
+        self.rules.preempt
+            || self.memory.is_some()
+            || !self.workload.changes.is_empty()
+            || self.discipline == Discipline::Rounds
     }
 
     /// By what share a placement makes a run longer.

@@ -18,10 +18,11 @@ pub(crate) fn is_legal(view: &View<'_>, decision: &Decision) -> bool {
             let once = |job: &JobId| order.iter().filter(|other| *other == job).count() == 1;
             !free && !order.is_empty() && order.iter().all(|job| view.queue.contains(job) && once(job))
         }
-        Decision::Start { job, nodes, batch } => {
+        Decision::Start { job, nodes, batch, variant } => {
             let known = |share: &Share| share.node.index() < view.free.len();
             free && view.queue.contains(job)
                 && *batch == 1
+                && *variant == 0
                 && nodes.iter().all(known)
                 && nodes.iter().map(|share| share.devices).sum::<u32>() == view.job(*job).gang
                 && nodes.iter().all(|share| {
@@ -62,7 +63,7 @@ pub(crate) fn any_decision() -> impl Strategy<Value = Decision> {
     let job = || prop_oneof![4 => 0..20_u32, 1 => 0..70_u32, 1 => Just(u32::MAX)].prop_map(JobId);
     prop_oneof![
         6 => (job(), vec(share, 0..3), prop_oneof![4 => Just(1_u32), 1 => 0..3_u32]).prop_map(
-            |(job, nodes, batch)| Decision::Start { job, nodes: Placement::from_vec(nodes), batch }
+            |(job, nodes, batch)| Decision::Start { job, nodes: Placement::from_vec(nodes), batch, variant: 0 }
         ),
         2 => (vec((job(), 0..4_usize, 0..6_u8), 0..3), any::<bool>()).prop_map(|(portions, fill)| {
             let portion = |(job, slot, quarters)| {
