@@ -12,6 +12,8 @@ pub mod job;
 pub mod metrics;
 pub mod objective;
 pub mod observe;
+pub mod packing;
+pub mod plot;
 pub mod releases;
 pub mod serving;
 pub mod sim;
