@@ -2,10 +2,14 @@
 
 mod args;
 mod bench;
+mod distributions;
+mod file;
 mod input;
 mod inspect;
 mod list;
 mod output;
+mod pack;
+mod published;
 mod report;
 mod simulate;
 mod train;
@@ -24,6 +28,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

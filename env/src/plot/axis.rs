@@ -13,19 +13,34 @@ pub struct Axis {
     high: f64,
     /// Whether equal factors are equally long.
     log: bool,
+    /// Names instead of numbers: that at 0, at 1, and so on.
+    names: Vec<String>,
 }
 
 impl Axis {
     /// Equal differences are equally long.
     pub fn linear(label: &str, low: f64, high: f64) -> Axis {
         let (low, high) = if low.is_finite() && high.is_finite() { (low, high) } else { (0.0, 1.0) };
-        Axis { label: label.into(), low, high: if high > low { high } else { low + 1.0 }, log: false }
+        Axis {
+            label: label.into(),
+            low,
+            high: if high > low { high } else { low + 1.0 },
+            log: false,
+            names: Vec::new(),
+        }
     }
 
     /// Equal factors are equally long; both ends are positive.
     pub fn log(label: &str, low: f64, high: f64) -> Axis {
         let low = low.clamp(1e-12, 1e18);
-        Axis { label: label.into(), low, high: high.clamp(low * 1.001, 1e19), log: true }
+        Axis { label: label.into(), low, high: high.clamp(low * 1.001, 1e19), log: true, names: Vec::new() }
+    }
+
+    /// Things without an order between, at 0, 1, and so on, with half a place at either end.
+    pub fn names(label: &str, names: Vec<String>) -> Axis {
+        let mut axis = Axis::linear(label, -0.5, names.len() as f64 - 0.5);
+        axis.names = names;
+        axis
     }
 
     /// Where a value lies, from 0 at the low end to 1 at the high end; beyond, values stop at the ends.
@@ -37,8 +52,11 @@ impl Axis {
         share.clamp(0.0, 1.0)
     }
 
-    /// About `count` round values with their texts.
+    /// About `count` round values with their texts, or all names.
     pub(super) fn ticks(&self, count: f64) -> Vec<(f64, String)> {
+        if !self.names.is_empty() {
+            return self.names.iter().enumerate().map(|(at, name)| (at as f64, name.clone())).collect();
+        }
         let values: Vec<f64> = if self.log { self.powers(count) } else { self.steps(count) };
         values.into_iter().map(|value| (value, short(value))).collect()
     }
@@ -91,6 +109,7 @@ mod tests {
         assert_eq!(texts(&Axis::log("", 0.001, 0.1)), ["0.001", "0.01", "0.1"]);
         assert_eq!(texts(&Axis::log("", 20.0, 80.0)), ["20", "40", "60", "80"]);
         assert_eq!(texts(&Axis::linear("", 5.0, 5.0)).len(), 6);
+        assert_eq!(texts(&Axis::names("", vec!["a".into(), "b".into()])), ["a", "b"]);
         assert!(!texts(&Axis::linear("", f64::NAN, f64::INFINITY)).is_empty());
     }
 

@@ -45,6 +45,8 @@ pub struct Curve {
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 76.0;
 const RIGHT: f64 = 24.0;
+/// Characters of a line below the panels.
+const NOTE_CHARS: usize = 125;
 /// Above each panel, for its headline.
 const HEAD: f64 = 34.0;
 /// Below each panel, for its axis.
@@ -66,9 +68,9 @@ pub fn figure(title: &str, panels: &[Panel], notes: &[String]) -> String {
     for panel in panels {
         sheet.panel(panel);
     }
-    for note in notes {
+    for line in notes.iter().flat_map(|note| wrapped(note)) {
         sheet.y += 16.0;
-        sheet.text(14.0, sheet.y, r#"class="note""#, note);
+        sheet.text(14.0, sheet.y, r#"class="note""#, &line);
     }
     let height = sheet.y + 14.0;
     format!(
@@ -77,6 +79,20 @@ pub fn figure(title: &str, panels: &[Panel], notes: &[String]) -> String {
          <rect width=\"100%\" height=\"100%\" class=\"paper\"/>\n{}</svg>\n",
         sheet.body
     )
+}
+
+/// A note in lines of [`NOTE_CHARS`], broken between words.
+fn wrapped(note: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in note.split_whitespace() {
+        let line = lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < NOTE_CHARS);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word.into()),
+        }
+    }
+    lines
 }
 
 struct Sheet {
@@ -197,6 +213,15 @@ impl Frame<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn notes_are_broken_between_words() {
+        let note = "word ".repeat(40);
+        let lines = wrapped(&note);
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.join(" "), note.trim());
+        assert_eq!(wrapped(""), [""]);
+    }
 
     #[test]
     fn a_figure_holds_its_panels_in_order() {
