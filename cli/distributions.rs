@@ -9,6 +9,8 @@ use yardmaster_env::plot::{Axis, Bar, Content, Histogram, Panel, bars, decades, 
 const TEXT_BINS: usize = 16;
 /// Bars of the arrivals in the figure.
 const FIGURE_BINS: usize = 200;
+/// Hours of a bar of arrivals over more than a day.
+const PARTS_OF_DAY_H: [f64; 8] = [1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 24.0];
 /// Bars of the sizes in a decade of the figure.
 const PER_DECADE: i32 = 8;
 /// Sizes of gangs that are shown one by one.
@@ -69,24 +71,44 @@ fn unit(seconds: f64) -> (&'static str, f64) {
 
 fn arrival_panel(arrivals: &[f64]) -> Panel {
     let (unit, seconds) = unit(end(arrivals));
-    // An hour a bar, unless that makes too few or too many bars.
-    let hours = end(arrivals) / 3600.0;
-    let bins = if hours >= 24.0 { FIGURE_BINS.min(hours.ceil() as usize) } else { 60 };
-    let edges = even(end(arrivals) / seconds, 1.0, bins);
-    let width = edges.get(1).copied().unwrap_or(1.0);
     let scaled: Vec<f64> = arrivals.iter().map(|at| at / seconds).collect();
-    let histogram = Histogram::new(&scaled, edges);
-    let per_hour = 3600.0 / (width * seconds);
+    let histogram = Histogram::new(&scaled, arrival_edges(end(arrivals), seconds));
+    let width_s = seconds * (histogram.edges[1] - histogram.edges[0]);
+    let per_hour = 3600.0 / width_s;
     let bars: Vec<_> =
         histogram.bins().map(|(low, high, count)| (low, high, count as f64 * per_hour)).collect();
-    let last = bars.last().map_or(1.0, |(_, high, _)| *high);
     Panel {
-        title: format!("Arrivals per hour, a bar is {} {unit}", short(width)),
-        x: Axis::linear(&format!("time since the first arrival ({unit})"), 0.0, last),
+        title: format!("Arrivals per hour, a bar is {}", length(width_s)),
+        x: Axis::linear(
+            &format!("time since the first arrival ({unit})"),
+            0.0,
+            bars.last().map_or(1.0, |bar| bar.1),
+        ),
         y: height("jobs per hour", &bars),
         content: Content::Bars(bars),
         height: PANEL_HEIGHT,
     }
+}
+
+/// Borders of the figure's bars, in units of so many seconds: hours that divide a day, or whole days; within a day at
+/// most sixty bars.
+fn arrival_edges(end_s: f64, unit_s: f64) -> Vec<f64> {
+    let hours = end_s / 3600.0;
+    if hours < 24.0 {
+        return even(end_s / unit_s, 1.0, 60);
+    }
+    let fits = |step: &f64| hours / step <= FIGURE_BINS as f64;
+    let step = PARTS_OF_DAY_H.into_iter().find(fits).unwrap_or(24.0);
+    even(hours, step, FIGURE_BINS.min((hours / step).ceil() as usize))
+        .into_iter()
+        .map(|edge| edge * 3600.0 / unit_s)
+        .collect()
+}
+
+/// A length of time in the largest unit that it fills.
+fn length(seconds: f64) -> String {
+    let (name, unit) = UNITS.into_iter().find(|(_, unit)| seconds >= 0.999 * unit).unwrap_or(("s", 1.0));
+    format!("{} {name}", short(seconds / unit))
 }
 
 /// An axis for bars from 0 to a little above the highest.
@@ -181,5 +203,25 @@ fn gang_panel(gangs: &[Bar]) -> Panel {
         y: Axis::log("jobs (log scale)", 0.7, 1.5 * most),
         content: Content::Bars(bars),
         height: PANEL_HEIGHT,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_of_arrivals_divide_the_day() {
+        let width = |days: f64| {
+            let edges = arrival_edges(days * 86_400.0, 86_400.0);
+            (length(86_400.0 * (edges[1] - edges[0])), edges.len() - 1)
+        };
+        assert_eq!(width(7.0), ("1 h".into(), 168));
+        assert_eq!(width(18.6), ("3 h".into(), 149));
+        assert_eq!(width(109.0), ("1 d".into(), 109));
+        assert_eq!(width(900.0), ("5 d".into(), 180));
+        let hour = arrival_edges(3600.0, 60.0);
+        assert_eq!((hour.len(), hour[60]), (61, 60.0));
+        assert_eq!(length(0.02), "20 ms");
     }
 }

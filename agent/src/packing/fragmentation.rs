@@ -23,26 +23,18 @@ impl Typical {
         counted.sort_unstable_by(|a, b| b.cmp(a));
         let enough = POPULAR_PERCENT * demands.len() as f64 / 100.0;
         let mut covered = 0;
-        let kept = counted.iter().take_while(|(count, _)| {
+        counted.retain(|(count, _)| {
             let more = (covered as f64) < enough;
-            covered += if more { count } else { &0 };
+            covered += if more { *count } else { 0 };
             more
         });
-        let kept: Vec<_> = kept.copied().collect();
-        let covered: usize = kept.iter().map(|(count, _)| count).sum();
-        Typical(kept.into_iter().map(|(count, demand)| (demand, count as f64 / covered as f64)).collect())
+        let share = |count: usize| count as f64 / covered as f64;
+        Typical(counted.into_iter().map(|(count, demand)| (demand, share(count))).collect())
     }
-}
 
-/// How much of a node's free GPUs a typical workload cannot use.
-pub trait Fragmentation {
-    /// Thousandths of GPUs, expected over the typical demands: all that is left where a demand does not fit (or needs
-    /// no GPU), otherwise what is left of the GPUs that are too full for it.
-    fn fragmentation(&self, room: &Room) -> f64;
-}
-
-impl Fragmentation for Typical {
-    fn fragmentation(&self, room: &Room) -> f64 {
+    /// How much of a node's free GPUs such a workload cannot use, in thousandths, expected over the demands: all that is
+    /// left where a demand does not fit (or needs no GPU), otherwise what is left of the GPUs that are too full for it.
+    pub fn fragmentation(&self, room: &Room) -> f64 {
         let total = room.total_gpu_milli() as f64;
         let usable = |(demand, share): &(Demand, f64)| {
             let hosts = demand.gpus > 0 && demand.cpu_milli <= room.cpu_milli && room.accepts(demand);
@@ -72,7 +64,6 @@ impl FragmentationGradient {
         let before = self.typical.fragmentation(room);
         let after = |devices: u32| {
             let mut room = room.clone();
-            // What typical demands look at has no memory, and a node never lacks what it was found to have.
             room.take(demand, devices);
             score(before - self.typical.fragmentation(&room))
         };

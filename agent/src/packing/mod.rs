@@ -12,7 +12,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_env::packing::{Arrivals, Curve, Demand, Instance, PackingError, Place, Room};
 
 pub use classic::{BestFit, DotProduct, GpuClustering, GpuPacking, RandomFit};
-pub use fragmentation::{Fragmentation, FragmentationGradient, Typical};
+pub use fragmentation::{FragmentationGradient, Typical};
 
 /// Which node, and which of its GPUs for a share.
 pub trait Rule: Send + Sync {
@@ -105,6 +105,9 @@ const STALE: i16 = i16::MIN;
 /// The demand does not fit.
 const NO_ROOM: i16 = i16::MIN + 1;
 
+/// The lowest score that a rule can give.
+const LEAST: i16 = i16::MIN + 2;
+
 /// A rule with its scores. A score depends on the node and the demand alone, so that a placement makes only those of
 /// one node stale.
 struct Packer<'a> {
@@ -131,7 +134,7 @@ impl<'a> Packer<'a> {
             let score = &mut self.scores[node * self.demands + demand];
             if *score == STALE {
                 let room = &site.rooms[node];
-                *score = if room.fits(wanted) { self.rule.score(room, wanted) } else { NO_ROOM };
+                *score = if room.fits(wanted) { self.rule.score(room, wanted).max(LEAST) } else { NO_ROOM };
             }
             if *score > best {
                 (best, equals, chosen) = (*score, 1, Some(node));

@@ -189,7 +189,7 @@ impl Instance {
         self.rooms.iter().map(Room::total_gpu_milli).sum()
     }
 
-    /// Places a demand.
+    /// Places a demand, an index into [`Instance::demands`]; panics where there is none.
     ///
     /// # Errors
     /// A node that does not exist or has no room, or GPUs that are not as many as asked for or too full; nothing
