@@ -10,6 +10,7 @@ fn node(cpu_milli: u32, gpus: u32, model: &str) -> Node {
 
 fn pod(cpu_milli: u32, num_gpu: u32, gpu_milli: u32, spec: &[&str]) -> Pod {
     Pod {
+        row: 1,
         name: "p".into(),
         cpu_milli,
         memory_mib: 100,

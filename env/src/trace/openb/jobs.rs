@@ -14,9 +14,10 @@ const OTHER: &str = "processor";
 
 /// The pods that had GPUs and ended, as rigid jobs.
 ///
-/// A pod arrives at `creation_time` and takes `deletion_time - scheduled_time` on `num_gpu` whole devices of any kind; its
-/// row is its id, and its owner is taken to know how long it runs. Dropped are pods without a GPU, those that were never scheduled or never ended,
-/// and those that ran for no time. What is lost is in the notes: shares of a GPU, wishes for a model, CPU and memory.
+/// A pod arrives at `creation_time` and takes `deletion_time - scheduled_time` on `num_gpu` whole devices of any kind;
+/// its row is its id, and its owner is taken to know how long it runs. CPU and memory are not looked at. Dropped are
+/// pods without a GPU, those that were never scheduled or never ended, and those that ran for no time. Shares of a GPU
+/// and wishes for a model are lost, which the notes count.
 ///
 /// # Errors
 /// No pod is left.
@@ -28,8 +29,8 @@ pub fn workload(
     let end = pods.iter().filter_map(|pod| pod.deleted).max();
     let [mut shares, mut models, mut cut] = [0, 0, 0];
     let mut jobs = Vec::new();
-    for (label, pod) in (1..).zip(pods) {
-        match job(label, pod) {
+    for pod in pods {
+        match job(pod) {
             Ok(job) => {
                 jobs.push(job);
                 shares += usize::from(pod.gpu_milli < GPU_MILLI);
@@ -50,7 +51,7 @@ pub fn workload(
 }
 
 /// A job, or why the pod is dropped.
-fn job(label: u64, pod: &Pod) -> Result<(Job, Truth), &'static str> {
+fn job(pod: &Pod) -> Result<(Job, Truth), &'static str> {
     if pod.num_gpu == 0 {
         return Err("no GPU asked for");
     }
@@ -64,7 +65,7 @@ fn job(label: u64, pod: &Pod) -> Result<(Job, Truth), &'static str> {
         return Err("ran for no time");
     }
     let task = Task::Rigid { requested: duration };
-    Ok((Job::new(label, pod.created, task, pod.num_gpu), Truth::Duration(duration)))
+    Ok((Job::new(pod.row, pod.created, task, pod.num_gpu), Truth::Duration(duration)))
 }
 
 /// The nodes that have GPUs, as a cluster of the catalogue's device kinds; other models stand as `processor`s.

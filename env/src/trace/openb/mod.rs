@@ -47,6 +47,8 @@ pub struct Node {
 /// What one container asks for, and when it lived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pod {
+    /// Its row in the list, counted from 1 below the header.
+    pub row: u64,
     /// Its name.
     pub name: String,
     /// Thousandths of a core.
@@ -105,8 +107,8 @@ pub fn parse_pods(text: &str, name: &str) -> Result<(Vec<Pod>, ReadReport), Trac
     let sheet = Sheet::read(text, name, "an openb pod list", &POD_COLUMNS)?;
     let mut report = ReadReport { rows: sheet.len(), ..ReadReport::default() };
     let mut pods = Vec::new();
-    for row in sheet.rows() {
-        let pod = pod(&row)?;
+    for (number, row) in (1..).zip(sheet.rows()) {
+        let pod = pod(number, &row)?;
         match pod.num_gpu {
             0 if pod.gpu_milli > 0 => report.drop_row("a share of no GPU"),
             1 if pod.gpu_milli == 0 => report.drop_row("nothing of a GPU"),
@@ -121,7 +123,7 @@ pub fn parse_pods(text: &str, name: &str) -> Result<(Vec<Pod>, ReadReport), Trac
     Ok((pods, report))
 }
 
-fn pod(row: &Row<'_>) -> Result<Pod, TraceError> {
+fn pod(number: u64, row: &Row<'_>) -> Result<Pod, TraceError> {
     let gpu_milli = row.number("gpu_milli", WHOLE)?;
     if gpu_milli > GPU_MILLI {
         return Err(row.bad("gpu_milli", "at most 1000, the whole of a GPU"));
@@ -131,6 +133,7 @@ fn pod(row: &Row<'_>) -> Result<Pod, TraceError> {
     };
     let models = row.text("gpu_spec").split('|').map(str::trim).filter(|model| !model.is_empty());
     Ok(Pod {
+        row: number,
         name: row.text("name").into(),
         cpu_milli: row.number("cpu_milli", WHOLE)?,
         memory_mib: row.number("memory_mib", WHOLE)?,

@@ -15,21 +15,21 @@ fn pods(rows: &str) -> Result<(Vec<Pod>, ReadReport), TraceError> {
 #[test]
 fn pods_become_rigid_jobs_and_the_report_says_what_is_lost() {
     let (pods, report) = pods(
-        "a,6000,1024,1,460,,LS,Running,0,900,100\n\
+        "h,6000,1024,2,500,,LS,Failed,30,60,50\n\
+         a,6000,1024,1,460,,LS,Running,0,900,100\n\
          b,6000,1024,2,1000,T4|V100M16,LS,Running,10,60,40\n\
          c,6000,1024,0,0,,LS,Running,20,60,40\n\
          d,6000,1024,1,1000,,LS,Pending,30,60,\n\
          e,6000,1024,1,1000,,LS,Failed,30,60,60\n\
          f,6000,1024,1,1000,,LS,Failed,30,60,70\n\
-         g,6000,1024,1,1000,,LS,Failed,30,,50\n\
-         h,6000,1024,2,500,,LS,Failed,30,60,50\n",
+         g,6000,1024,1,1000,,LS,Failed,30,,50\n",
     )
     .unwrap();
     assert_eq!((report.rows, report.kept, pods.len()), (8, 7, 7));
     assert_eq!(pods[1].gpu_spec, ["T4", "V100M16"]);
     let (workload, report) = workload(&pods, report, "pods.csv").unwrap();
     let jobs: Vec<_> = workload.jobs.iter().map(|job| (job.label, job.arrival, job.gang)).collect();
-    assert_eq!(jobs, [(1, Time::ZERO, 1), (2, Time::from_secs_f64(10.0), 2)]);
+    assert_eq!(jobs, [(2, Time::ZERO, 1), (3, Time::from_secs_f64(10.0), 2)]);
     assert_eq!(workload.truths[0], Truth::Duration(Span::from_secs(800)));
     assert_eq!((report.rows, report.kept), (8, 2));
     assert_eq!(report.dropped.iter().map(|(_, count)| count).sum::<usize>(), 6, "{:?}", report.dropped);
