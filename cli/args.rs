@@ -24,7 +24,7 @@ pub(crate) enum Command {
     Policies,
     /// Run one policy through one episode or trace
     Simulate(Simulate),
-    /// Compare policies on the same held-out episodes
+    /// Compare policies on the same held-out episodes, or measure the speed of deciding
     Bench(Bench),
     /// Describe a trace, a scenario or a frozen policy
     Inspect(Inspect),
@@ -100,12 +100,21 @@ impl From<Queue> for Discipline {
     }
 }
 
-/// Compare policies on the same held-out episodes
+/// Compare policies on the same held-out episodes, or measure the speed of deciding
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Bench {
     /// Scenarios, separated by commas: built-in names, TOML files, or all
-    #[arg(long, value_name = "NAME", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required_unless_present = "speed")]
     pub(crate) scenario: Vec<String>,
+    /// Measure how many decisions a second this machine makes instead
+    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "markdown"])]
+    pub(crate) speed: bool,
+    /// With --speed: a batch-queue trace (.swf) in place of the generated one
+    #[arg(long, value_name = "FILE", requires = "speed")]
+    pub(crate) trace: Option<PathBuf>,
+    /// With --speed: measure each case so often and take the median
+    #[arg(long, value_name = "N", default_value = "9", value_parser = repetitions)]
+    pub(crate) repetitions: usize,
     /// Policies, separated by commas, or all
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
@@ -124,6 +133,11 @@ pub(crate) struct Bench {
     /// Write the tables as Markdown (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) markdown: Option<PathBuf>,
+}
+
+fn repetitions(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
+    number.ok_or_else(|| "give a whole number from 1 to 1000".to_owned())
 }
 
 /// Describe a trace, a scenario or a frozen policy

@@ -15,6 +15,7 @@ use crate::args::Bench;
 use crate::input;
 use crate::output::Output;
 use crate::report;
+use crate::speed;
 
 /// The comparison on one scenario; `--json` writes a list of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub(crate) struct Comparison {
 
 /// Runs the command.
 pub(crate) fn run(args: &Bench) -> Result<()> {
+    if args.speed {
+        return speed::run(args);
+    }
     let [json, markdown] =
         Output::all([("--json", args.json.as_deref()), ("--markdown", args.markdown.as_deref())])?;
     let scenarios = scenarios(&args.scenario)?;

@@ -12,6 +12,7 @@ mod pack;
 mod published;
 mod report;
 mod simulate;
+mod speed;
 mod train;
 
 use std::process::ExitCode;

@@ -205,3 +205,14 @@ fn another_schema_is_refused_by_its_first_feature() {
     let message = frozen().check_schema(&shorter).unwrap_err().to_string();
     assert_eq!(message, "pair feature 2 is nothing, the policy was trained on `p_2`");
 }
+
+/// The seed of the fuzz target is a file that this version writes; `UPDATE_EXPECT=1` writes it.
+#[test]
+fn the_seed_for_fuzzing_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/frozen/small.safetensors");
+    let bytes = to_bytes(&frozen()).unwrap();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}

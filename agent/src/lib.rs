@@ -11,4 +11,5 @@ mod net_layout;
 pub mod packing;
 pub mod policy;
 pub mod registry;
+pub mod speed;
 pub mod stats;

@@ -51,7 +51,13 @@ fn cluster(text: &str) -> Cluster {
         if slot == kinds.len() {
             kinds.push(kind);
         }
-        nodes.push(Node { name: name.into(), kind: KindId(slot as u16), devices, procs_per_device: 1 });
+        nodes.push(Node {
+            name: name.into(),
+            kind: KindId(slot as u16),
+            devices,
+            procs_per_device: 1,
+            rack: 0,
+        });
     }
     Cluster::new(nodes)
 }

@@ -3,10 +3,13 @@
 //! Identical jobs are one work group, devices of one kind are one node group, so the list stays small on a large
 //! cluster. When more than [`MAX_WORKS`] groups wait, several cheap orders each keep their first.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use crate::job::{Job, Task};
 use crate::timing::KindSlot;
 use crate::units::{JobId, Span};
-use crate::view::{Decision, View};
+use crate::view::{Decision, Discipline, View};
 
 /// Work groups that are offered at most.
 pub const MAX_WORKS: usize = 32;
@@ -59,10 +62,12 @@ pub struct Candidates {
     pub spans: Vec<Span>,
     /// Best span of each work group.
     pub best: Vec<Span>,
-    /// (likeness, position in the queue)
-    order: Vec<(u64, usize)>,
+    /// (groups of jobs): their likeness, aligned with `works`.
+    likenesses: Vec<u64>,
+    /// Open addressing: 1 + the index of a group, 0 where nothing is.
+    table: Vec<u32>,
     keep: Vec<bool>,
-    ranks: [Vec<(u64, usize)>; 4],
+    ranks: [Vec<Reverse<(u64, usize)>>; 3],
 }
 
 impl Candidates {
@@ -72,7 +77,6 @@ impl Candidates {
         self.measure(view);
         if self.works.len() > MAX_WORKS {
             self.cap(view);
-            self.measure(view);
         }
         self.nodes.clear();
         for (slot, &kind) in view.cluster.kinds().iter().enumerate() {
@@ -111,11 +115,11 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
-            Decision::Allocate { .. } => return None,
+            Decision::Allocate { .. } | Decision::Preempt { .. } => return None,
             Decision::Reserve { order } => (*order.first()?, 0, 1),
             Decision::Start { job, nodes, batch } => (*job, view.slot_of(nodes.first()?.node), *batch),
         };
-        let same = |work: &WorkGroup| work.job == job || alike(view.job(work.job), view.job(job));
+        let same = |work: &WorkGroup| work.job == job || alike(view, work.job, job);
         let matches = self.list.iter().enumerate().filter(|(_, candidate)| {
             self.nodes[candidate.node].slot == slot && same(&self.works[candidate.work])
         });
@@ -126,29 +130,26 @@ impl Candidates {
     /// All work groups, in order of their oldest job; streams last.
     fn list_works(&mut self, view: &View<'_>) {
         self.works.clear();
-        self.order.clear();
-        for (at, &job) in view.queue.iter().enumerate() {
-            self.order.push((likeness(view.job(job)), at));
-        }
-        // Identical jobs have equal likeness, so after sorting they are neighbours, oldest first.
-        self.order.sort_unstable();
-        self.keep.clear();
-        self.keep.resize(view.queue.len(), true);
-        let mut first = 0;
-        for next in 1..self.order.len() {
-            let (one, other) = (self.order[first], self.order[next]);
-            let same = one.0 == other.0 && alike(view.job(view.queue[one.1]), view.job(view.queue[other.1]));
-            if same {
-                self.keep[other.1] = false;
-            } else {
-                first = next;
+        self.likenesses.clear();
+        self.table.clear();
+        self.table.resize((2 * view.queue.len()).next_power_of_two(), 0);
+        for &job in view.queue {
+            let likeness = likeness(view.job(job));
+            let mut place = likeness as usize & (self.table.len() - 1);
+            loop {
+                let Some(group) = (self.table[place] as usize).checked_sub(1) else {
+                    self.works.push(WorkGroup { job, count: 1, stream: None });
+                    self.likenesses.push(likeness);
+                    self.table[place] = self.works.len() as u32;
+                    break;
+                };
+                let same = self.likenesses[group] == likeness;
+                if same && alike(view, self.works[group].job, job) {
+                    self.works[group].count += 1;
+                    break;
+                }
+                place = (place + 1) & (self.table.len() - 1);
             }
-        }
-        let merged = self.keep.contains(&false);
-        for (at, &job) in view.queue.iter().enumerate().filter(|(at, _)| self.keep[*at]) {
-            let same = |other: &&JobId| alike(view.job(**other), view.job(job));
-            let count = if merged { view.queue[at..].iter().filter(same).count() } else { 1 };
-            self.works.push(WorkGroup { job, count: count as u32, stream: None });
         }
         for (stream, waiting) in view.streams.iter().enumerate() {
             if let Some(&job) = waiting.queue.first() {
@@ -161,13 +162,15 @@ impl Candidates {
         self.spans.clear();
         self.best.clear();
         for work in &self.works {
-            let mut best = Span::MAX;
-            for slot in 0..view.timing.kinds() {
-                let span = work.span(view, slot).unwrap_or(Span::MAX);
-                best = best.min(span);
-                self.spans.push(span);
+            let first = self.spans.len();
+            match work.stream {
+                None if !begun(view, work.job) => self.spans.extend_from_slice(view.timing.spans(work.job)),
+                _ => {
+                    let spans = (0..view.timing.kinds()).map(|slot| work.span(view, slot));
+                    self.spans.extend(spans.map(|span| span.unwrap_or(Span::MAX)));
+                }
             }
-            self.best.push(best);
+            self.best.push(self.spans[first..].iter().copied().min().unwrap_or(Span::MAX));
         }
     }
 
@@ -175,41 +178,51 @@ impl Candidates {
     fn cap(&mut self, view: &View<'_>) {
         let mut ranks = std::mem::take(&mut self.ranks);
         ranks.iter_mut().for_each(Vec::clear);
-        for (at, work) in self.works.iter().enumerate() {
+        let kinds = view.timing.kinds();
+        let measured = self.spans.chunks_exact(kinds).zip(&self.best);
+        for (at, (work, (spans, best))) in self.works.iter().zip(measured).enumerate() {
             let job = view.job(work.job);
-            let area = self.best[at].0.saturating_mul(u64::from(job.gang));
+            let area = best.0.saturating_mul(u64::from(job.gang));
             let deadline = job.deadline.map_or(u64::MAX, |deadline| deadline.0);
             // The bits of positive floats have their order; the complement puts the highest first.
-            let choosiness = !self.choosiness(at).to_bits();
-            ranks
-                .iter_mut()
-                .zip([at as u64, area, deadline, choosiness])
-                .for_each(|(rank, key)| rank.push((key, at)));
+            let choosiness = !choosiness(spans, *best).to_bits();
+            let keys = [area, deadline, choosiness];
+            ranks.iter_mut().zip(keys).for_each(|(rank, key)| rank.push(Reverse((key, at))));
         }
-        ranks.iter_mut().for_each(|rank| rank.sort_unstable());
+        // Each order gives a few only, so that sorting it whole would be wasted.
+        let mut heaps = ranks.map(BinaryHeap::from);
         self.keep.clear();
         self.keep.resize(self.works.len(), false);
-        let in_turn = (0..self.works.len()).flat_map(|rank| ranks.iter().map(move |order| order[rank].1));
-        let mut kept = 0;
-        for at in in_turn {
-            if !std::mem::replace(&mut self.keep[at], true) {
-                kept += 1;
+        let mut left = MAX_WORKS;
+        // The groups are in order of age already.
+        for oldest in 0..self.works.len() {
+            let firsts = heaps.iter_mut().filter_map(|heap| heap.pop().map(|Reverse((_, at))| at));
+            for at in [oldest].into_iter().chain(firsts) {
+                if left > 0 && !std::mem::replace(&mut self.keep[at], true) {
+                    left -= 1;
+                }
             }
-            if kept == MAX_WORKS {
+            if left == 0 {
                 break;
             }
         }
-        let mut keep = self.keep.iter();
-        self.works.retain(|_| keep.next().copied().unwrap_or(false));
-        self.ranks = ranks;
+        self.drop_others();
+        self.ranks = heaps.map(BinaryHeap::into_vec);
     }
 
-    /// How much the work loses on its worst kind against its best.
-    fn choosiness(&self, work: usize) -> f64 {
+    /// Removes the work groups that are not kept, with their spans.
+    fn drop_others(&mut self) {
         let kinds = self.spans.len() / self.works.len();
-        let spans = &self.spans[work * kinds..][..kinds];
-        let worst = spans.iter().max().map_or(0, |span| span.0);
-        worst as f64 / self.best[work].0.max(1) as f64
+        let mut kept = 0;
+        for at in (0..self.works.len()).filter(|&at| self.keep[at]) {
+            self.works.swap(kept, at);
+            self.best[kept] = self.best[at];
+            self.spans.copy_within(at * kinds..(at + 1) * kinds, kept * kinds);
+            kept += 1;
+        }
+        self.works.truncate(kept);
+        self.best.truncate(kept);
+        self.spans.truncate(kept * kinds);
     }
 
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
@@ -254,8 +267,23 @@ impl WorkGroup {
     }
 }
 
+/// How much work loses on its worst kind against its best.
+fn choosiness(spans: &[Span], best: Span) -> f64 {
+    let worst = spans.iter().max().map_or(0, |span| span.0);
+    worst as f64 / best.0.max(1) as f64
+}
+
+/// Whether a job has run before, so that no other is like it.
+fn begun(view: &View<'_>, job: JobId) -> bool {
+    view.discipline == Discipline::Free && view.progress(job).slices > 0
+}
+
 /// Whether two waiting jobs can stand for each other.
-fn alike(one: &Job, other: &Job) -> bool {
+fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
+    if begun(view, one) || begun(view, other) {
+        return false;
+    }
+    let (one, other) = (view.job(one), view.job(other));
     one.task == other.task
         && one.gang == other.gang
         && one.procs == other.procs
@@ -265,18 +293,24 @@ fn alike(one: &Job, other: &Job) -> bool {
 
 /// A hash of all that [`alike`] compares. That two different jobs share one costs a merge, nothing else.
 fn likeness(job: &Job) -> u64 {
-    let task = match job.task {
-        Task::Rigid { requested } => [0, requested.0, 0, 0],
-        Task::Training { model, batch, samples } => [1, u64::from(model.0), u64::from(batch), samples],
-        Task::Steps { speeds, steps } => [3, u64::from(speeds), steps, 0],
-        Task::Request { model } => [2, u64::from(model.0), 0, 0],
+    let [what, size, volume] = match job.task {
+        Task::Rigid { requested } => [0, 0, requested.0],
+        Task::Training { model, batch, samples } => [1 << 16 | u64::from(model.0), u64::from(batch), samples],
+        Task::Request { model } => [2 << 16 | u64::from(model.0), 0, 0],
+        Task::Steps { speeds, steps } => [3 << 16, u64::from(speeds), steps],
     };
     let gang = u64::from(job.gang) << 32 | u64::from(job.procs);
     // Adding zero makes one of the two zeros, which are equal.
-    let rest = [gang, (job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0)];
-    let mix = |state: u64, word: u64| {
-        let mixed = (state ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed ^ (mixed >> 29)
-    };
-    task.into_iter().chain(rest).fold(0, mix)
+    let (weight, deadline) =
+        ((job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0));
+    // Odd factors: each word alone decides the sum, and high bits come down at the end.
+    let words = [
+        (what << 32 | size, 0x9e37_79b9_7f4a_7c15),
+        (volume, 0xbf58_476d_1ce4_e5b9),
+        (gang, 0x94d0_49bb_1331_11eb),
+        (weight, 0xd6e8_feb8_6659_fd93),
+        (deadline, 0xa076_1d64_78bd_642f_u64),
+    ];
+    let sum = words.iter().fold(0_u64, |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(*factor)));
+    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
 }

@@ -15,6 +15,9 @@ pub struct Node {
     pub devices: u32,
     /// Processors that one device stands for; more than 1 only in traces whose devices are whole nodes.
     pub procs_per_device: u32,
+    /// Which rack it stands in.
+    #[serde(default)]
+    pub rack: u16,
 }
 
 /// The machines of a site, in a fixed order.
@@ -25,6 +28,8 @@ pub struct Cluster {
     kinds: Vec<KindId>,
     /// Devices of each kind, aligned with `kinds`.
     devices: Vec<u32>,
+    /// Nodes of each kind, ascending, aligned with `kinds`.
+    by_kind: Vec<Vec<NodeId>>,
 }
 
 impl Cluster {
@@ -36,12 +41,18 @@ impl Cluster {
         let count =
             |kind: &KindId| nodes.iter().filter(|node| node.kind == *kind).map(|node| node.devices).sum();
         let devices = kinds.iter().map(count).collect();
-        Cluster { nodes, kinds, devices }
+        let mut by_kind = vec![Vec::new(); kinds.len()];
+        for (at, node) in nodes.iter().enumerate() {
+            if let Ok(slot) = kinds.binary_search(&node.kind) {
+                by_kind[slot].push(NodeId(at as u32));
+            }
+        }
+        Cluster { nodes, kinds, devices, by_kind }
     }
 
     /// One pool of `devices` alike, as a batch-queue trace describes it.
     pub fn pool(kind: KindId, devices: u32, procs_per_device: u32) -> Cluster {
-        Cluster::new(vec![Node { name: "pool".into(), kind, devices, procs_per_device }])
+        Cluster::new(vec![Node { name: "pool".into(), kind, devices, procs_per_device, rack: 0 }])
     }
 
     /// All nodes; a [`NodeId`] is an index into them.
@@ -59,9 +70,19 @@ impl Cluster {
         &self.kinds
     }
 
+    /// The nodes with devices of the kind at this position of [`kinds`](Cluster::kinds), ascending.
+    pub fn nodes_of(&self, slot: usize) -> &[NodeId] {
+        &self.by_kind[slot]
+    }
+
     /// Devices of a kind in the whole cluster.
     pub fn devices_of(&self, kind: KindId) -> u32 {
         self.kinds.binary_search(&kind).map_or(0, |at| self.devices[at])
+    }
+
+    /// Devices of each kind, aligned with [`kinds`](Cluster::kinds).
+    pub fn all_devices(&self) -> &[u32] {
+        &self.devices
     }
 
     /// Devices in the whole cluster.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::serving::Clients;
+use crate::rules::NodeChange;
+use crate::serving::{Clients, is_default};
 use crate::units::{InferenceId, JobId, KindId, Span, Time, TrainingId};
 
 /// A unit of work as its owner submitted it; everything here is known to a policy.
@@ -22,6 +23,13 @@ pub struct Job {
     pub weight: f64,
     /// When it should be finished, if that matters.
     pub deadline: Option<Time>,
+    /// The stage before it, if it is part of a pipeline: an earlier job, which must have finished before this one can
+    /// start. The last stage bears the weight of the pipeline, the others 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<JobId>,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub user: u32,
 }
 
 /// What a job computes, which decides how long it takes where.
@@ -58,7 +66,7 @@ pub enum Task {
 impl Job {
     /// A job with unit weight, one processor per device and no deadline.
     pub fn new(label: u64, arrival: Time, task: Task, gang: u32) -> Job {
-        Job { label, arrival, task, gang, procs: gang, weight: 1.0, deadline: None }
+        Job { label, arrival, task, gang, procs: gang, weight: 1.0, deadline: None, after: None, user: 0 }
     }
 
     /// The inference model it asks, if it is a request.
@@ -107,6 +115,8 @@ pub enum Truth {
     AsEstimated,
     /// A rigid job's true duration.
     Duration(Span),
+    /// So many times the steps that its owner says.
+    Steps(f64),
 }
 
 /// Jobs in order of arrival, with the truth about each; what a simulation replays.
@@ -123,6 +133,10 @@ pub struct Workload {
     /// [`Time::MAX`], until the simulator knows better.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<Clients>,
+    /// What happens to the machines, in order of time. Machines are in service until something happens to them; one
+    /// that is to join later leaves at time 0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<NodeChange>,
 }
 
 impl Workload {
@@ -152,14 +166,28 @@ impl Workload {
         let first = first.min(self.len());
         let end = first.saturating_add(count).min(self.len());
         let kept = if self.clients.is_some() { 0..end - first } else { first..end };
-        let (jobs, truths) = (self.jobs[kept.clone()].to_vec(), self.truths[kept].to_vec());
-        Workload { jobs, truths, speeds: self.speeds.clone(), clients: self.clients }
+        let (mut jobs, truths) = (self.jobs[kept.clone()].to_vec(), self.truths[kept.clone()].to_vec());
+        for job in &mut jobs {
+            // A pipeline that is cut begins with the first stage that is left.
+            job.after = job
+                .after
+                .and_then(|before| before.index().checked_sub(kept.start))
+                .map(|at| JobId(at as u32));
+        }
+        Workload {
+            jobs,
+            truths,
+            speeds: self.speeds.clone(),
+            clients: self.clients,
+            changes: self.changes.clone(),
+        }
     }
 
     /// The steps that a job really takes; see [`Job::steps`].
     pub fn true_steps(&self, id: JobId) -> u64 {
         match (self.jobs[id.index()].task, self.truths[id.index()]) {
             (Task::Rigid { .. }, Truth::Duration(duration)) => duration.0,
+            (_, Truth::Steps(factor)) => ((self.jobs[id.index()].steps() as f64 * factor) as u64).max(1),
             _ => self.jobs[id.index()].steps(),
         }
     }

@@ -99,6 +99,16 @@ impl CostMeter {
         self.total += self.objective.at_start(job, finish);
     }
 
+    /// What was started is cut off, and will not finish at `finish` after all.
+    pub fn revoke(&mut self, job: &Job, finish: Time) {
+        self.total -= self.objective.at_start(job, finish);
+    }
+
+    /// Adds what machines cost.
+    pub fn charge(&mut self, cost: f64) {
+        self.total += cost;
+    }
+
     /// A request is dropped at its deadline: a miss.
     pub fn drop(&mut self, job: &Job, shortest: Span) {
         self.total += self.objective.at_start(job, Time::MAX);

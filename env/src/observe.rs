@@ -176,7 +176,9 @@ struct Moment {
     ln_completion: Vec<f32>,
     /// (works): earliest completion in seconds.
     completion: Vec<f32>,
-    sorted: Vec<f32>,
+    /// (kinds, works): `ln_spans` by kind, and how far they lie above the best.
+    spans_here: Vec<f32>,
+    excess_here: Vec<f32>,
 }
 
 impl Observer {
@@ -238,19 +240,35 @@ impl Moment {
         self.ln_spans.clear();
         self.ln_spans.extend(candidates.spans.iter().map(|&span| ln_seconds(span)));
         self.ln_best.clear();
-        self.ln_best.extend(candidates.best.iter().map(|&span| ln_seconds(span)));
         self.completion.clear();
         self.ln_completion.clear();
         let kinds = candidates.nodes.len();
         for (at, work) in candidates.works.iter().enumerate() {
             let gang = view.job(work.job).gang;
-            let spans = candidates.spans[at * kinds..][..kinds].iter().enumerate();
-            let ends = spans.filter(|(_, span)| **span != Span::MAX);
+            let spans = &candidates.spans[at * kinds..][..kinds];
+            // The best span is one of them, and so is its logarithm, which is dear.
+            let best = spans.iter().position(|span| *span == candidates.best[at]);
+            let ln_best = best.map_or(f32::INFINITY, |slot| self.ln_spans[at * kinds + slot]);
+            self.ln_best.push(ln_best);
+            let ends = spans.iter().enumerate().filter(|(_, span)| **span != Span::MAX);
             let completion =
                 ends.filter_map(|(slot, &span)| releases.wait(slot, gang).map(|wait| wait + span)).min();
             let completion = completion.unwrap_or(candidates.best[at]);
             self.completion.push(seconds(completion));
-            self.ln_completion.push(ln_seconds(completion));
+            let waits = completion != candidates.best[at];
+            self.ln_completion.push(if waits { ln_seconds(completion) } else { ln_best });
+        }
+        self.by_kind(kinds);
+    }
+
+    fn by_kind(&mut self, kinds: usize) {
+        self.spans_here.clear();
+        self.excess_here.clear();
+        for slot in 0..kinds {
+            for (spans, best) in self.ln_spans.chunks_exact(kinds).zip(&self.ln_best) {
+                self.spans_here.push(spans[slot]);
+                self.excess_here.push(spans[slot] - best);
+            }
         }
     }
 
@@ -272,7 +290,7 @@ impl Moment {
 
     /// Share of `values` below `value`, by counting.
     fn rank(values: &[f32], value: f32) -> f32 {
-        let below = values.iter().filter(|&&other| other < value).count();
+        let below: u32 = values.iter().map(|&other| u32::from(other < value)).sum();
         below as f32 / values.len().max(1) as f32
     }
 
@@ -291,7 +309,10 @@ impl Moment {
                 sum += span;
                 n += 1.0;
             }
-            let most = (0..kinds).filter_map(|slot| work.most(view, slot)).max().unwrap_or(1);
+            let backlog = work.stream.map_or(0.0, |_| {
+                let most = (0..kinds).filter_map(|slot| work.most(view, slot)).max().unwrap_or(1);
+                work.count as f32 / most as f32
+            });
             out.extend([
                 self.ln_best[at] - self.ln_scale,
                 ln1p(waited / self.scale),
@@ -306,7 +327,7 @@ impl Moment {
                 Self::rank(&self.ln_best, self.ln_best[at]),
                 at as f32 / count,
                 flag(work.stream.is_some()),
-                if work.stream.is_some() { work.count as f32 / most as f32 } else { 0.0 },
+                backlog,
                 self.ln_completion[at] - self.ln_scale,
                 self.ln_completion[at] - self.ln_best[at],
             ]);
@@ -352,29 +373,31 @@ impl Moment {
         }
     }
 
-    fn pairs(&mut self, view: &View<'_>, candidates: &Candidates, out: &mut Observation) {
+    fn pairs(&self, view: &View<'_>, candidates: &Candidates, out: &mut Observation) {
         let kinds = candidates.nodes.len();
         let works = candidates.works.len();
         for candidate in &candidates.list {
             let (at, slot) = (candidate.work, candidates.nodes[candidate.node].slot);
             let work = &candidates.works[at];
             let job = view.job(work.job);
-            let (span, one) = match work.stream {
-                None => (candidates.spans[at * kinds + slot], candidates.spans[at * kinds + slot]),
-                Some(stream) => (
-                    view.timing.batch(stream, slot, candidate.batch).unwrap_or(Span::MAX),
-                    view.timing.batch(stream, slot, 1).unwrap_or(Span::MAX),
-                ),
-            };
-            let ln_span = ln_seconds(span);
             let full = self.ln_spans[at * kinds + slot];
+            let (span, ln_span, ln_one) = match work.stream {
+                None => (candidates.spans[at * kinds + slot], full, full),
+                Some(stream) => {
+                    let timing = view.timing;
+                    let span = timing.batch(stream, slot, candidate.batch).unwrap_or(Span::MAX);
+                    let one = timing.batch(stream, slot, 1).unwrap_or(Span::MAX);
+                    (span, ln_seconds(span), ln_seconds(one))
+                }
+            };
             // Ranks among the works on this kind: the size order, and who is at home here.
-            self.sorted.clear();
-            self.sorted.extend((0..works).map(|work| self.ln_spans[work * kinds + slot]));
-            let by_span = Self::rank(&self.sorted, full);
-            self.sorted.iter_mut().zip(&self.ln_best).for_each(|(span, best)| *span -= best);
-            let by_inefficiency = Self::rank(&self.sorted, full - self.ln_best[at]);
-            let most = work.most(view, slot).unwrap_or(1);
+            let by_span = Self::rank(&self.spans_here[slot * works..][..works], full);
+            let by_inefficiency =
+                Self::rank(&self.excess_here[slot * works..][..works], full - self.ln_best[at]);
+            // Other work has its batch already, which then is the largest.
+            let share = work
+                .stream
+                .map_or(1.0, |_| candidate.batch as f32 / work.most(view, slot).unwrap_or(1) as f32);
             let batch = if work.stream.is_some() { candidate.batch as f32 } else { 1.0 };
             out.pairs.push(Pair { job: at as u32, node: candidate.node as u32 });
             out.pair_features.extend([
@@ -386,8 +409,8 @@ impl Moment {
                 by_inefficiency,
                 job.gang as f32 / candidates.nodes[candidate.node].free.max(1) as f32,
                 ln(batch),
-                candidate.batch as f32 / most as f32,
-                ln(batch) + ln_seconds(one) - ln_span,
+                share,
+                ln(batch) + ln_one - ln_span,
                 flag(job.deadline.is_none_or(|deadline| view.now + span <= deadline)),
                 slack(view, job, seconds(span).max(1e-9)),
                 if work.stream.is_some() { ln1p((work.count - candidate.batch) as f32) } else { 0.0 },
@@ -415,7 +438,8 @@ fn ln_seconds(span: Span) -> f32 {
 }
 
 fn ln(value: f32) -> f32 {
-    libm::logf(value.max(1e-9))
+    // Most gangs, counts and weights are 1.
+    if value == 1.0 { 0.0 } else { libm::logf(value.max(1e-9)) }
 }
 
 fn ln1p(value: f32) -> f32 {

@@ -201,7 +201,7 @@ impl Scenario {
             for number in 0..group.count {
                 let name =
                     if group.count == 1 { group.name.clone() } else { format!("{}-{number}", group.name) };
-                nodes.push(Node { name, kind, devices: group.devices, procs_per_device: 1 });
+                nodes.push(Node { name, kind, devices: group.devices, procs_per_device: 1, rack: 0 });
             }
         }
         let scenario = Scenario { cluster: Cluster::new(nodes), spec };

@@ -6,7 +6,7 @@
 use crate::catalog::{Catalog, DeviceClass};
 use crate::cluster::Cluster;
 use crate::job::{Job, StepSpeeds, Task, Workload};
-use crate::units::{InferenceId, KindId, Span};
+use crate::units::{InferenceId, JobId, KindId, Span};
 
 /// Requests that share a batch at most. Tables of recommendation models go far beyond any backlog.
 pub const MAX_BATCH: u32 = 1024;
@@ -115,6 +115,11 @@ impl Timing {
     pub fn job(&self, job: usize, slot: KindSlot) -> Option<Span> {
         let span = self.jobs[job * self.kinds.len() + slot];
         (span != Span::MAX).then_some(span)
+    }
+
+    /// [`job`](Timing::job) on every kind: (kinds), [`Span::MAX`] where the job does not run.
+    pub fn spans(&self, job: JobId) -> &[Span] {
+        &self.jobs[job.index() * self.kinds.len()..][..self.kinds.len()]
     }
 
     /// Inference models in the order of the simulator's streams.

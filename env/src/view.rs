@@ -1,9 +1,12 @@
 //! The seam: what a scheduler is shown, and what it may answer.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
 use crate::job::Job;
+use crate::rules::Rules;
 use crate::timing::{KindSlot, Timing};
 use crate::units::{InferenceId, JobId, NodeId, Span, Time};
 
@@ -21,6 +24,8 @@ pub struct View<'a> {
     pub jobs: &'a [Job],
     /// Jobs that wait, requests apart, in order of arrival, or as the last [`Decision::Reserve`] left them.
     pub queue: &'a [JobId],
+    /// Lets a policy keep what it knows of the queue; `None` from whoever does not promise anything.
+    pub continuity: Option<&'a Continuity>,
     /// Requests that wait, by model.
     pub streams: &'a [Stream],
     /// Free devices by node.
@@ -31,12 +36,35 @@ pub struct View<'a> {
     pub running: &'a [Running],
     /// What has been seen of the workload so far.
     pub history: &'a History,
-    /// Discipline `rounds`: what each job has received, aligned with `jobs`. Empty under the others.
+    /// What each job has received, aligned with `jobs`, where jobs can be cut off and go on; empty otherwise.
     pub progress: &'a [Progress],
+    /// Devices in service by kind slot: those of nodes that are up, drained or on their way.
+    pub in_service: &'a [u32],
+    /// What may happen to what has been started.
+    pub rules: &'a Rules,
     /// How decisions are carried out.
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
     pub may_wait: bool,
+}
+
+/// What two views that continue one another have in common. While it is the same, a [`JobId`] names the same job
+/// with the same estimates, and the queue is in ascending order: jobs join at its end, each once, and leave from
+/// anywhere for good.
+#[derive(Clone, Debug)]
+pub struct Continuity(Arc<()>);
+
+impl Continuity {
+    /// One that equals no other.
+    #[allow(clippy::new_without_default, reason = "a default would be expected to equal itself")]
+    pub fn new() -> Continuity {
+        Continuity(Arc::new(()))
+    }
+
+    /// Whether both are the same.
+    pub fn is(&self, other: &Continuity) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// The waiting requests of one inference model.
@@ -69,6 +97,8 @@ pub struct Running {
     pub batch: u32,
     /// When it started.
     pub start: Time,
+    /// When it begins or began to compute; until then it restarts.
+    pub ready: Time,
     /// When it should finish by the estimate; the truth may differ either way.
     pub expected_finish: Time,
     /// Where.
@@ -92,7 +122,7 @@ pub struct History {
     pub first: Option<Time>,
 }
 
-/// What a job has received under the discipline `rounds`.
+/// What a job has received, if it can be cut off and go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Steps taken, as [`Job::steps`] counts them, those of a slice that runs included.
@@ -154,6 +184,12 @@ pub enum Decision {
         /// the allocation was made.
         fill: bool,
     },
+    /// Cut off a job, where the scenario allows it: it waits again with its progress kept, and pays a restart when it
+    /// goes on. Requests, and what began at this very moment, cannot be cut off.
+    Preempt {
+        /// Its [`Running::sequence`].
+        run: u64,
+    },
     /// Start nothing more until the next event, or until a moment if that is earlier; under `rounds`, until the
     /// next round.
     Wait {
@@ -179,20 +215,24 @@ impl<'a> View<'a> {
         &self.jobs[id.index()]
     }
 
-    /// The estimated duration of a job on a kind; `None` where it does not run. Not for requests.
+    /// The estimated duration of a job on a kind if it is started now: the whole, or what is left and the restart of one
+    /// that was cut off; under `rounds` always the whole. `None` where it does not run. Not for requests.
     pub fn estimate(&self, id: JobId, slot: KindSlot) -> Option<Span> {
+        if self.discipline == Discipline::Free && self.progress(id).slices > 0 {
+            return Some(self.remaining(id, slot)? + self.rules.resume.restart);
+        }
         self.timing.job(id.index(), slot)
     }
 
     /// The estimated rest of a job on a kind, given what it has done; `None` where it does not run.
     pub fn remaining(&self, id: JobId, slot: KindSlot) -> Option<Span> {
-        let all = self.estimate(id, slot)?;
+        let all = self.timing.job(id.index(), slot)?;
         let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
         let share = 1.0 - (done as f64 / steps as f64).min(1.0);
         Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * share) })
     }
 
-    /// What the job has received so far; nothing under disciplines other than `rounds`.
+    /// What the job has received so far; nothing where jobs are never cut off.
     pub fn progress(&self, id: JobId) -> Progress {
         self.progress.get(id.index()).copied().unwrap_or_default()
     }
@@ -222,24 +262,22 @@ impl<'a> View<'a> {
 /// The kind slot of a node.
 pub fn slot_of(cluster: &Cluster, node: NodeId) -> KindSlot {
     let kind = cluster.node(node).kind;
-    cluster.kinds().iter().position(|&other| other == kind).unwrap_or(usize::MAX)
+    cluster.kinds().binary_search(&kind).unwrap_or(usize::MAX)
 }
 
 /// See [`View::place`].
 pub(crate) fn place(cluster: &Cluster, free: &[u32], slot: KindSlot, gang: u32) -> Option<Placement> {
-    let kind = cluster.kinds()[slot];
-    let nodes = cluster.nodes();
-    let of_kind = || (0..nodes.len()).filter(|&node| nodes[node].kind == kind && free[node] > 0);
-    let share = |node: usize, devices| Share { node: NodeId(node as u32), devices };
-    if let Some(node) = of_kind().filter(|&node| free[node] >= gang).min_by_key(|&node| free[node]) {
+    let share = |node: NodeId, devices| Share { node, devices };
+    if let Some(node) = tightest(cluster.nodes_of(slot), free, gang) {
         return Some(Placement::from_iter([share(node, gang)]));
     }
-    let mut order: SmallVec<[usize; 16]> = of_kind().collect();
-    order.sort_by_key(|&node| std::cmp::Reverse(free[node]));
+    let with_free = cluster.nodes_of(slot).iter().copied().filter(|node| free[node.index()] > 0);
+    let mut order: SmallVec<[NodeId; 16]> = with_free.collect();
+    order.sort_by_key(|node| std::cmp::Reverse(free[node.index()]));
     let mut placement = Placement::new();
     let mut missing = gang;
     for node in order {
-        let devices = free[node].min(missing);
+        let devices = free[node.index()].min(missing);
         placement.push(share(node, devices));
         missing -= devices;
         if missing == 0 {
@@ -247,4 +285,19 @@ pub(crate) fn place(cluster: &Cluster, free: &[u32], slot: KindSlot, gang: u32) 
         }
     }
     None
+}
+
+/// The first of the nodes with the fewest sufficient free devices.
+fn tightest(nodes: &[NodeId], free: &[u32], gang: u32) -> Option<NodeId> {
+    let mut best: Option<(u32, NodeId)> = None;
+    for &node in nodes {
+        let here = free[node.index()];
+        if here >= gang.max(1) && best.is_none_or(|(least, _)| here < least) {
+            best = Some((here, node));
+            if here == gang {
+                break;
+            }
+        }
+    }
+    best.map(|(_, node)| node)
 }

@@ -71,6 +71,7 @@ impl Case {
             kind: KindId(kind),
             devices,
             procs_per_device: 1,
+            rack: 0,
         };
         let mut workload = Workload::default();
         let mut now = Time::ZERO;
@@ -181,8 +182,14 @@ fn overfull(sim: &Simulator) -> Option<(usize, u64)> {
     })
 }
 
+/// Cases of each property: 300, or what YARDMASTER_CASES says (the long mode has 10,000).
+fn cases() -> u32 {
+    let asked = std::env::var("YARDMASTER_CASES").ok();
+    asked.map_or(300, |cases| cases.parse().expect("YARDMASTER_CASES is a whole number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_job_ends_once_and_no_device_is_held_twice(case in case()) {

@@ -68,6 +68,7 @@ impl Case {
             kind: kind(v100),
             devices: 1,
             procs_per_device: 1,
+            rack: 0,
         };
         let cluster = Cluster::new(self.nodes.iter().enumerate().map(node).collect());
         let mut workload = Workload::default();
@@ -243,8 +244,13 @@ proptest! {
 #[test]
 fn dropping_needs_an_objective_that_counts_it() {
     let catalog = Catalog::builtin();
-    let node =
-        Node { name: "n".into(), kind: catalog.kind("v100").unwrap(), devices: 1, procs_per_device: 1 };
+    let node = Node {
+        name: "n".into(),
+        kind: catalog.kind("v100").unwrap(),
+        devices: 1,
+        procs_per_device: 1,
+        rack: 0,
+    };
     let objective = Objective::CompletionTime;
     let cluster = Cluster::new(vec![node]);
     let world = World::new(catalog, cluster, Workload::default(), Discipline::Free, objective, None).unwrap();

@@ -147,7 +147,8 @@ impl Pair {
             Sharing::Sliced => self.instances,
         };
         let kind = catalog.kind("d").unwrap();
-        let cluster = Cluster::new(vec![Node { name: "d".into(), kind, devices, procs_per_device: 1 }]);
+        let cluster =
+            Cluster::new(vec![Node { name: "d".into(), kind, devices, procs_per_device: 1, rack: 0 }]);
         let source = Source::Clients(ClientSource {
             model: "m".into(),
             clients: run.clients,

@@ -19,10 +19,19 @@ fn metadata() -> Value {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version=1", "--offline", "--locked", "--manifest-path"])
         .arg(ours("Cargo.toml"))
+        // Packages for other platforms are not there after a build.
+        .arg(format!("--filter-platform={}", host()))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The platform that this toolchain builds for.
+fn host() -> String {
+    let output = Command::new("rustc").arg("-vV").output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {

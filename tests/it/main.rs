@@ -7,6 +7,7 @@ mod batch_chain;
 mod batch_queue;
 mod checkpoints;
 mod command;
+mod corpus;
 mod dynamic_batcher;
 mod gavel;
 mod golden;

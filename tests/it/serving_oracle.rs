@@ -101,7 +101,7 @@ fn measure(case: Case, seeds: u64, requests: u32) -> Measured {
 fn run(case: Case, seed: u64, requests: u32) -> (f64, f64) {
     let catalog = Catalog::builtin();
     let kind = catalog.kind("v100").unwrap();
-    let node = Node { name: "v100".into(), kind, devices: 1, procs_per_device: 1 };
+    let node = Node { name: "v100".into(), kind, devices: 1, procs_per_device: 1, rack: 0 };
     let cluster = Cluster::new(vec![node]);
     let stream = Stream {
         model: "resnet50-v2".into(),

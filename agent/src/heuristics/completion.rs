@@ -9,6 +9,7 @@ use yardmaster_env::units::Span;
 use yardmaster_env::view::{Decision, View};
 
 use super::batching::{Batching, Serve};
+use super::ranked::Ranked;
 use super::{Work, waiting};
 use crate::policy::Policy;
 
@@ -20,26 +21,42 @@ pub struct EarliestCompletion {
     patient: bool,
     batching: Batching,
     releases: Releases,
+    /// Whether the releases are those of this moment: most decisions need none.
+    filled: bool,
+    ranked: Ranked,
 }
 
 impl EarliestCompletion {
     /// Earliest finish over free devices: never waits.
     pub fn eft(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
-        EarliestCompletion { name: name.into(), patient: false, batching, releases: Releases::default() }
+        EarliestCompletion::new(name.into(), false, batching)
     }
 
     /// Minimum completion time: a job whose best device is busy is left to wait for it.
     pub fn mct(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
-        EarliestCompletion { name: name.into(), patient: true, batching, releases: Releases::default() }
+        EarliestCompletion::new(name.into(), true, batching)
+    }
+
+    fn new(name: String, patient: bool, batching: Batching) -> EarliestCompletion {
+        let (releases, ranked) = (Releases::default(), Ranked::default());
+        EarliestCompletion { name, patient, batching, releases, filled: false, ranked }
     }
 
     /// The kind on which the work ends first and how long until then, if that kind is free now.
-    fn best(&self, view: &View<'_>, work: Work) -> Option<(Span, KindSlot)> {
+    fn best(&mut self, view: &View<'_>, work: Work) -> Option<(Span, KindSlot)> {
         let gang = view.job(work.job).gang;
+        let slots = 0..view.timing.kinds();
+        if !slots.clone().any(|slot| work.fits(view, slot)) {
+            return None;
+        }
         let mut best: Option<(Span, KindSlot)> = None;
-        for slot in 0..view.timing.kinds() {
+        for slot in slots {
             let Some(span) = work.span(view, slot) else { continue };
-            let wait = if work.fits(view, slot) { Some(Span::ZERO) } else { self.wait(slot, gang) };
+            if best.is_some_and(|(least, _)| span >= least) {
+                // Even without a wait it would not end sooner.
+                continue;
+            }
+            let wait = if work.fits(view, slot) { Some(Span::ZERO) } else { self.wait(view, slot, gang) };
             let Some(end) = wait.map(|wait| wait + span) else { continue };
             if best.is_none_or(|(least, _)| end < least) {
                 best = Some((end, slot));
@@ -48,8 +65,31 @@ impl EarliestCompletion {
         best.filter(|&(_, slot)| work.fits(view, slot))
     }
 
-    fn wait(&self, slot: KindSlot, gang: u32) -> Option<Span> {
-        if self.patient { self.releases.wait(slot, gang) } else { None }
+    fn wait(&mut self, view: &View<'_>, slot: KindSlot, gang: u32) -> Option<Span> {
+        if !self.patient {
+            return None;
+        }
+        if !self.filled {
+            self.releases.fill(view);
+            self.filled = true;
+        }
+        self.releases.wait(slot, gang)
+    }
+
+    /// The shortest work is next.
+    fn reserve(&mut self, view: &View<'_>) -> Decision {
+        let key = |work: Work| Some((work.shortest(view).0, 0));
+        // The batch-queue disciplines have no streams.
+        let first = match self.ranked.first(view, key, |_| true) {
+            Some(first) => first,
+            None => waiting(view).min_by_key(|work| work.shortest(view)),
+        };
+        debug_assert_eq!(
+            first,
+            waiting(view).min_by_key(|work| work.shortest(view)),
+            "the kept order is wrong"
+        );
+        first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve { order: smallvec![work.job] })
     }
 }
 
@@ -58,14 +98,15 @@ impl Policy for EarliestCompletion {
         &self.name
     }
 
+    fn reset(&mut self, _seed: u64) {
+        self.ranked.reset();
+    }
+
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        self.releases.fill(view);
         if view.discipline.commits() {
-            let first = waiting(view).min_by_key(|work| work.shortest(view));
-            return first.map_or(Decision::Wait { until: None }, |work| Decision::Reserve {
-                order: smallvec![work.job],
-            });
+            return self.reserve(view);
         }
+        self.filled = false;
         let mut until = None;
         let mut chosen: Option<(Span, Work, KindSlot, u32)> = None;
         for work in waiting(view) {

@@ -7,7 +7,8 @@ use yardmaster_env::view::{Decision, Discipline, View};
 use super::batching::{Batching, Serve};
 use super::order::Order;
 use super::placement::Placing;
-use super::{Work, waiting};
+use super::ranked::{Key, Ranked, float};
+use super::{Work, streams, waiting};
 use crate::policy::Policy;
 
 /// Takes work by `order`, places it by `placing`, batches requests by `batching`.
@@ -17,12 +18,13 @@ pub struct Composite {
     order: Order,
     placing: Placing,
     batching: Batching,
+    ranked: Ranked,
 }
 
 impl Composite {
     /// A policy of three rules.
     pub fn new(name: impl Into<String>, order: Order, placing: Placing, batching: Batching) -> Composite {
-        Composite { name: name.into(), order, placing, batching }
+        Composite { name: name.into(), order, placing, batching, ranked: Ranked::default() }
     }
 
     /// The first of some work by this order.
@@ -38,10 +40,24 @@ impl Composite {
         best.map(|(_, work)| work)
     }
 
+    /// The first of all acceptable work by this order.
+    fn head(&mut self, view: &View<'_>, accept: impl Fn(&Work) -> bool) -> Option<Work> {
+        let order = self.order;
+        let key = |work| -> Option<Key> {
+            let (first, second) = order.key(view, work);
+            Some((float(first)?, float(second)?))
+        };
+        let ranked = if order.drifts() { None } else { self.ranked.first(view, key, &accept) };
+        let Some(job) = ranked else { return self.first(view, waiting(view).filter(accept)) };
+        let head = self.first(view, job.into_iter().chain(streams(view).filter(&accept)));
+        debug_assert_eq!(head, self.first(view, waiting(view).filter(&accept)), "the kept order is wrong");
+        head
+    }
+
     /// The head of the queue, with the order behind it where that decides ties: under backfilling, and when keys
     /// change with time.
-    fn reserve(&self, view: &View<'_>) -> Decision {
-        let Some(head) = self.first(view, waiting(view)) else { return Decision::Wait { until: None } };
+    fn reserve(&mut self, view: &View<'_>) -> Decision {
+        let Some(head) = self.head(view, |_| true) else { return Decision::Wait { until: None } };
         let backfills = view.discipline == Discipline::CommitBackfill && !view.fits(head.job, 0);
         if !backfills && !self.order.drifts() {
             return Decision::Reserve { order: smallvec![head.job] };
@@ -69,6 +85,7 @@ impl Policy for Composite {
 
     fn reset(&mut self, _seed: u64) {
         self.placing.reset();
+        self.ranked.reset();
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
@@ -81,8 +98,8 @@ impl Policy for Composite {
         let mut held: Vec<Work> = Vec::new();
         let mut until: Option<Time> = None;
         loop {
-            let open = waiting(view).filter(|work| !held.contains(work) && (blocks || fits(work)));
-            let Some(work) = self.first(view, open) else { break };
+            let open = |work: &Work| !held.contains(work) && (blocks || fits(work));
+            let Some(work) = self.head(view, open) else { break };
             match self.start(view, work) {
                 Some(Ok(start)) => return start,
                 Some(Err(due)) => {

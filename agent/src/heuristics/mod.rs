@@ -7,6 +7,7 @@ pub mod fifo;
 pub mod order;
 pub mod placement;
 pub mod random;
+pub mod ranked;
 
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::{JobId, Span};
@@ -23,12 +24,14 @@ pub struct Work {
 
 /// Everything that waits: jobs in order of arrival, then streams.
 pub fn waiting<'a>(view: &View<'a>) -> impl Iterator<Item = Work> + 'a {
-    let (queue, streams) = (view.queue, view.streams);
-    let jobs = queue.iter().map(|&job| Work { job, stream: None });
-    let heads = streams.iter().enumerate();
-    let heads =
-        heads.filter_map(|(at, stream)| stream.queue.first().map(|&job| Work { job, stream: Some(at) }));
-    jobs.chain(heads)
+    let jobs = view.queue.iter().map(|&job| Work { job, stream: None });
+    jobs.chain(streams(view))
+}
+
+/// The oldest request of each stream.
+pub fn streams<'a>(view: &View<'a>) -> impl Iterator<Item = Work> + 'a {
+    let heads = view.streams.iter().enumerate();
+    heads.filter_map(|(at, stream)| stream.queue.first().map(|&job| Work { job, stream: Some(at) }))
 }
 
 impl Work {

@@ -29,6 +29,7 @@ fn large(nodes: u32, devices: u32, jobs: u64) -> Arc<World> {
         kind: KindId((at % 3) as u16),
         devices,
         procs_per_device: 1,
+        rack: 0,
     };
     let mut workload = Workload::default();
     for label in 0..jobs {

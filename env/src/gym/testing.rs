@@ -22,6 +22,7 @@ pub(crate) fn random_world(seed: u64, jobs: usize) -> Arc<World> {
         kind: KindId(at % 2),
         devices: u32::from(at) + 1,
         procs_per_device: 1,
+        rack: 0,
     };
     let mut workload = Workload::default();
     let mut now = 0;

@@ -4,7 +4,7 @@
 //! sees all completions of its moment at once. Time stands still while chosen jobs fit.
 //! Source: the simulator behind RLScheduler (Zhang et al., SC'20), as published.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::Simulator;
 use crate::units::{JobId, Time};
@@ -27,10 +27,7 @@ impl Simulator {
     pub(super) fn reorder(&mut self, order: &[JobId]) {
         // A single job leaves the queue next, so that its place in it no longer matters.
         if order.len() > 1 {
-            let listed: HashSet<JobId> = order.iter().copied().collect();
-            let rest: Vec<JobId> = self.queue.iter().copied().filter(|job| !listed.contains(job)).collect();
-            self.queue.clear();
-            self.queue.extend(order.iter().copied().chain(rest));
+            self.queue.reorder(order);
         }
     }
 
@@ -52,7 +49,8 @@ impl Simulator {
     }
 
     fn fits_anywhere(&self, job: JobId) -> bool {
-        self.view().fits(job, 0)
+        self.free_by_kind[0] >= self.world.workload.jobs[job.index()].gang
+            && self.world.timing.job(job.index(), 0).is_some()
     }
 
     fn start_anywhere(&mut self, job: JobId) {
@@ -107,14 +105,18 @@ impl Simulator {
 
     /// Starts, in submit order, each other job that fits and should end before the shadow time.
     fn backfill(&mut self, head: JobId, shadow: Time) {
-        let jobs = &self.world.workload.jobs;
+        let world = Arc::clone(&self.world);
         // The original sorts its queue in place: the order stays, and decides later ties.
-        self.queue.sort_by_key(|job| jobs[job.index()].arrival);
-        let waiting: Vec<JobId> = self.queue.iter().copied().filter(|&job| job != head).collect();
-        for job in waiting {
-            let ends = self.view().estimate(job, 0).map(|estimate| self.now + estimate);
-            if self.fits_anywhere(job) && ends.is_some_and(|end| end < shadow) {
+        self.queue.sort_by_key(|job| world.workload.jobs[job.index()].arrival);
+        let mut at = 0;
+        while self.free_by_kind[0] > 0 && at < self.queue.len() {
+            let job = self.queue[at];
+            let ends = || world.timing.job(job.index(), 0).map(|estimate| self.now + estimate);
+            if job != head && self.fits_anywhere(job) && ends().is_some_and(|end| end < shadow) {
+                // It leaves the queue, and the next one takes its place.
                 self.start_anywhere(job);
+            } else {
+                at += 1;
             }
         }
     }

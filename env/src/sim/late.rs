@@ -2,11 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::sync::Arc;
 
-use super::{Record, Simulator, State};
+use super::{Simulator, State};
 use crate::serving::Late;
-use crate::units::{JobId, Span, Time};
+use crate::units::{JobId, Time};
 
 /// Deadlines of requests that have joined a queue, earliest first; those that have left it since are skipped.
 #[derive(Clone, Debug, Default)]
@@ -40,13 +39,8 @@ impl Simulator {
         }
         let Some(Reverse((_, request))) = self.deadlines.0.pop() else { return false };
         self.leave_queue(request);
-        let (state, start, finish) = (State::Dropped, self.now, self.now);
-        self.records[request.index()] = Record { state, start, finish, ..Record::default() };
-        let world = Arc::clone(&self.world);
-        let shortest = world.shortest(request).unwrap_or(Span::ZERO);
-        self.meter.drop(&world.workload.jobs[request.index()], shortest);
-        drop(world);
-        self.mix(4, request);
+        self.give_up(request);
+        self.drop_next_stages(request);
         self.answer();
         self.debug_check();
         true

@@ -4,7 +4,7 @@ use super::{Simulator, State};
 use crate::job::Task;
 use crate::timing::KindSlot;
 use crate::units::{JobId, Time};
-use crate::view::{Discipline, Placement, slot_of};
+use crate::view::{Discipline, Placement, Running, slot_of};
 
 /// Why a decision was refused. The simulation is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,6 +52,12 @@ pub enum Illegal {
     NothingReserved,
     #[error("nothing runs and nothing will wake the policy, so waiting could last for ever")]
     NothingToWaitFor,
+    #[error("this scenario does not let a policy preempt")]
+    NoPreemption,
+    #[error("no run {run} is under way: it names the start sequence of what runs")]
+    NoSuchRun { run: u64 },
+    #[error("run {run} is of requests, or began at this very moment, and cannot be preempted")]
+    NotPreemptible { run: u64 },
     #[error("cannot wait until {until_ns} ns: it is {now_ns} ns already")]
     WaitIntoPast { until_ns: u64, now_ns: u64 },
 }
@@ -82,6 +88,21 @@ impl Simulator {
             Some(pair) => Err(Illegal::JobTwice { job: pair[0].0 }),
             None => order.first().copied().ok_or(Illegal::NothingReserved),
         }
+    }
+
+    /// Where the run is in the list of those under way.
+    pub(super) fn check_preempt(&self, run: u64) -> Result<usize, Illegal> {
+        if !self.world.rules.preempt {
+            return Err(Illegal::NoPreemption);
+        }
+        let found = self.running.binary_search_by_key(&run, |running| running.sequence);
+        let at = found.map_err(|_| Illegal::NoSuchRun { run })?;
+        if self.is_preemptible(&self.running[at]) { Ok(at) } else { Err(Illegal::NotPreemptible { run }) }
+    }
+
+    /// Requests are never preempted; nor is what has just begun, or a policy could start and preempt without end.
+    pub(super) fn is_preemptible(&self, run: &Running) -> bool {
+        run.start < self.now && run.members.first().is_some_and(|&job| self.stream_of(job).is_none())
     }
 
     pub(super) fn check_wait(&self, until: Option<Time>) -> Result<(), Illegal> {

@@ -11,31 +11,42 @@
 //! [`Discipline::Free`] (the batch-queue disciplines have the order of their literature, see `commit`; time slices
 //! have theirs, see `rounds`), then the order in which they were scheduled.
 
+mod arrive;
+mod autoscale;
 mod clients;
 mod commit;
 mod event;
 mod invariants;
 mod late;
 mod legal;
+mod life;
+mod line;
+mod nodes;
 mod record;
 mod rounds;
 mod shares;
+mod slide;
+mod usage;
 mod world;
 
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-use crate::job::{Job, Task, Truth};
+use crate::job::Task;
 use crate::objective::CostMeter;
-use crate::timing::KindSlot;
-use crate::units::{JobId, Span, Time};
-use crate::view::{Decision, Discipline, History, Placement, Running, Stream, View, place};
+use crate::units::{JobId, Time};
+use crate::view::{Decision, Discipline, History, Placement, Progress, Running, Stream, View, place};
 use event::Finishes;
+use invariants::Census;
 use late::Deadlines;
 pub use legal::Illegal;
+use life::Cut;
+use line::Line;
+pub use nodes::NodeState;
+use nodes::Nodes;
 pub use record::{Record, Slice, State};
 use rounds::RoundState;
+use slide::Slide;
+pub use usage::{Rates, Usage, Waste};
 pub use world::{RoundRules, World, WorldError};
 
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
@@ -52,15 +63,21 @@ pub struct Simulator {
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
-    queue: Vec<JobId>,
+    queue: Line,
     streams: Vec<Stream>,
     free: Vec<u32>,
     free_by_kind: Vec<u32>,
-    running: Vec<Running>,
+    nodes: Nodes,
+    running: Slide<Running>,
     records: Vec<Record>,
+    /// Jobs in each state.
+    census: Census,
     history: History,
+    /// Aligned with the jobs that have arrived, where progress is kept.
+    progress: Vec<Progress>,
     rounds: RoundState,
     meter: CostMeter,
+    usage: Usage,
     sequence: u64,
     decisions: u64,
     digest: u64,
@@ -73,7 +90,7 @@ impl Simulator {
         let free_by_kind = world.cluster.kinds().iter().map(|&kind| world.cluster.devices_of(kind)).collect();
         // The clock starts with the first submission: time before it costs nothing and is not idle time.
         let start = world.workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
-        Simulator {
+        let mut sim = Simulator {
             now: start,
             arrived: 0,
             sent: world.workload.sent_at_first(),
@@ -81,20 +98,26 @@ impl Simulator {
             deadlines: Deadlines::default(),
             wake: None,
             waiting: false,
-            queue: Vec::new(),
+            queue: Line::new(&world),
             streams,
             free: world.cluster.nodes().iter().map(|node| node.devices).collect(),
             free_by_kind,
-            running: Vec::new(),
+            nodes: Nodes::new(world.cluster.nodes().len(), world.cluster.kinds().len(), start),
+            running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
+            census: Census::new(world.workload.len()),
             history: History::default(),
+            progress: Vec::new(),
             rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
+            usage: Usage::new(&world.cluster),
             sequence: 0,
             decisions: 0,
             digest: 0xcbf2_9ce4_8422_2325,
             world,
-        }
+        };
+        sim.switch_off_spares();
+        sim
     }
 
     /// Runs virtual time to the next real choice; `None` once nothing is left to decide and all has run.
@@ -126,6 +149,10 @@ impl Simulator {
                 self.reorder(&order);
                 self.commit(head);
             }
+            Decision::Preempt { run } => {
+                let at = self.check_preempt(run)?;
+                self.cut_off(at, Cut::Preempted);
+            }
             Decision::Wait { until } => {
                 self.check_wait(until)?;
                 self.waiting = true;
@@ -145,12 +172,15 @@ impl Simulator {
             timing: &self.world.timing,
             jobs: &self.world.workload.jobs[..self.arrived],
             queue: &self.queue,
+            continuity: self.queue.continuity(),
             streams: &self.streams,
             free: &self.free,
             free_by_kind: &self.free_by_kind,
             running: &self.running,
             history: &self.history,
-            progress: self.rounds.progress(),
+            progress: &self.progress,
+            in_service: self.usage.in_service(),
+            rules: &self.world.rules,
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
         }
@@ -176,6 +206,11 @@ impl Simulator {
         &self.meter
     }
 
+    /// What the machines have been used for so far.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
     /// Decisions carried out.
     pub fn decisions(&self) -> u64 {
         self.decisions
@@ -192,14 +227,15 @@ impl Simulator {
     }
 
     fn may_wait(&self) -> bool {
-        !self.world.discipline.commits() && (self.world.hold.is_some() || !self.running.is_empty())
+        !self.world.discipline.commits()
+            && (self.world.hold.is_some() || !self.running.is_empty() || self.nodes.boots())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
     fn run_to_choice(&mut self) -> bool {
         loop {
             self.process_due();
-            if !self.waiting && self.anything_fits() {
+            if !self.waiting && (self.anything_fits() || self.may_preempt()) {
                 return true;
             }
             let Some(next) = self.next_event() else {
@@ -215,7 +251,12 @@ impl Simulator {
     /// The next moment at which anything happens.
     fn next_event(&mut self) -> Option<Time> {
         let wake = if self.waiting { self.wake } else { None };
-        [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake].into_iter().flatten().min()
+        let work = [self.next_arrival(), self.finishes.next(), self.next_expiry(), wake];
+        let work = work.into_iter().flatten().min();
+        // Machines come and go for ever; without work that is of no interest.
+        let idle = work.is_none() && self.all_waiting() == 0;
+        let machines = if idle { None } else { self.next_node_event() };
+        work.into_iter().chain(machines).min()
     }
 
     fn next_arrival(&self) -> Option<Time> {
@@ -224,6 +265,16 @@ impl Simulator {
 
     fn process_due(&mut self) {
         loop {
+            self.work_due();
+            if !self.change_nodes() {
+                return;
+            }
+        }
+    }
+
+    /// Completions of this moment, then arrivals, then what is dropped, until none is left.
+    fn work_due(&mut self) {
+        loop {
             while self.finishes.next().is_some_and(|time| time <= self.now) {
                 self.finish_next();
             }
@@ -231,145 +282,21 @@ impl Simulator {
                 self.admit_next();
             }
             if !self.drop_next() {
-                return;
+                break;
             }
         }
     }
 
     fn advance(&mut self, to: Time) {
         debug_assert!(to >= self.now, "time would run backwards from {} to {to}", self.now);
+        let anyone_waits = self.all_waiting() > 0;
+        let World { rates, rules, .. } = &*self.world;
+        let busy = self.nodes.busy_by_kind();
+        let span = to.since(self.now);
+        let spent = self.usage.advance(span, rates, busy, &self.free_by_kind, anyone_waits, rules.prices);
+        self.meter.charge(spent);
         self.now = to;
         self.meter.advance(to);
-    }
-
-    /// Takes the next arrival into the queue, or refuses it if it could never run.
-    fn admit_next(&mut self) {
-        let id = JobId(self.arrived as u32);
-        let world = Arc::clone(&self.world);
-        let job = &world.workload.jobs[id.index()];
-        self.arrived += 1;
-        self.mix(1, id);
-        if world.discipline == Discipline::Rounds {
-            self.rounds.admit();
-        }
-        let Some(shortest) = world.shortest(id) else {
-            self.records[id.index()].state = State::Refused;
-            drop(world);
-            self.answer();
-            return;
-        };
-        self.records[id.index()].state = State::Queued;
-        self.meter.enter(job, shortest);
-        self.remember(job, shortest);
-        match job.request_model().and_then(|model| world.timing.stream_of(model)) {
-            Some(stream) => {
-                self.streams[stream].queue.push(id);
-                self.watch(id);
-            }
-            None => self.queue.push(id),
-        }
-        if world.discipline == Discipline::Rounds {
-            self.rounds.enter(id);
-        }
-        self.debug_check();
-    }
-
-    fn remember(&mut self, job: &Job, shortest: Span) {
-        let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
-        self.history.arrivals += 1;
-        self.history.sum_ln_work += libm::log(work);
-        self.history.sum_work += work;
-        self.history.first.get_or_insert(job.arrival);
-    }
-
-    /// Releases the batch or job that finishes next.
-    fn finish_next(&mut self) {
-        let Some(sequence) = self.finishes.pop() else { return };
-        let Ok(at) = self.running.binary_search_by_key(&sequence, |running| running.sequence) else { return };
-        let done = self.running.remove(at);
-        for share in &done.nodes {
-            self.free[share.node.index()] += share.devices;
-            self.free_by_kind[done.slot] += share.devices;
-        }
-        let world = Arc::clone(&self.world);
-        for &id in &done.members {
-            if world.discipline == Discipline::Rounds && !self.end_slice(id, &done) {
-                continue;
-            }
-            self.records[id.index()].state = State::Finished;
-            self.meter.leave(&world.workload.jobs[id.index()], world.shortest(id).unwrap_or(Span::ZERO));
-            self.mix(2, id);
-        }
-        drop(world);
-        done.members.iter().for_each(|_| self.answer());
-        self.debug_check();
-    }
-
-    /// Starts a checked decision.
-    fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, batch: u32) {
-        let members = self.take(first, batch);
-        let (expected, actual) = self.durations(first, slot, batch);
-        let (start, finish) = (self.now, self.now + actual);
-        for &id in &members {
-            let state = State::Running;
-            self.records[id.index()] =
-                Record { state, start, finish, batch, nodes: nodes.clone(), slices: Vec::new() };
-            self.meter.start(&self.world.workload.jobs[id.index()], finish);
-            self.mix(3, id);
-        }
-        self.occupy(members, batch, nodes, slot, (start + expected, finish));
-    }
-
-    /// Takes the devices of what has been started; `finish` is the expected and the true one.
-    fn occupy(
-        &mut self,
-        members: SmallVec<[JobId; 2]>,
-        batch: u32,
-        nodes: Placement,
-        slot: KindSlot,
-        (expected_finish, finish): (Time, Time),
-    ) {
-        for share in &nodes {
-            self.free[share.node.index()] -= share.devices;
-            self.free_by_kind[slot] -= share.devices;
-        }
-        let sequence = self.sequence;
-        self.sequence += 1;
-        self.finishes.push(finish, sequence);
-        self.running.push(Running {
-            members,
-            batch,
-            start: self.now,
-            expected_finish,
-            nodes,
-            slot,
-            sequence,
-        });
-    }
-
-    /// Removes a job, or the `batch` oldest requests of its stream, from what waits.
-    fn take(&mut self, first: JobId, batch: u32) -> SmallVec<[JobId; 2]> {
-        match self.stream_of(first) {
-            Some(stream) => self.streams[stream].queue.drain(..batch as usize).collect(),
-            None => {
-                self.queue.retain(|&id| id != first);
-                smallvec::smallvec![first]
-            }
-        }
-    }
-
-    /// Estimated and true duration.
-    fn durations(&self, first: JobId, slot: KindSlot, batch: u32) -> (Span, Span) {
-        let expected = match self.stream_of(first) {
-            Some(stream) => self.world.timing.batch(stream, slot, batch),
-            None => self.world.timing.job(first.index(), slot),
-        };
-        // A checked start runs on this kind, so there is an estimate.
-        let expected = expected.unwrap_or(Span::ZERO);
-        match self.world.workload.truths[first.index()] {
-            Truth::AsEstimated => (expected, expected),
-            Truth::Duration(actual) => (expected, actual),
-        }
     }
 
     fn stream_of(&self, job: JobId) -> Option<usize> {
@@ -379,17 +306,22 @@ impl Simulator {
         }
     }
 
+    /// Whether the policy could cut something off for what waits.
+    fn may_preempt(&self) -> bool {
+        self.world.rules.preempt
+            && !self.queue.is_empty()
+            && self.running.iter().any(|run| self.is_preemptible(run))
+    }
+
     fn anything_fits(&self) -> bool {
         if self.free_by_kind.iter().all(|&free| free == 0) {
             return false;
         }
-        let slots = 0..self.free_by_kind.len();
-        let view = self.view();
         let serves = |stream: usize| {
-            let mut slots = slots.clone();
+            let mut slots = 0..self.free_by_kind.len();
             slots.any(|slot| self.free_by_kind[slot] > 0 && self.world.timing.max_batch(stream, slot) > 0)
         };
-        self.queue.iter().any(|&job| slots.clone().any(|slot| view.fits(job, slot)))
+        self.queue.any_fits(&self.free_by_kind)
             || (0..self.streams.len()).any(|stream| !self.streams[stream].queue.is_empty() && serves(stream))
     }
 
@@ -400,10 +332,12 @@ impl Simulator {
 
     /// FNV-1a over (what, which, when).
     fn mix(&mut self, event: u64, job: JobId) {
-        for word in [event, u64::from(job.0), self.now.0] {
-            for byte in word.to_le_bytes() {
-                self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-            }
-        }
+        self.digest = [event, u64::from(job.0), self.now.0].into_iter().fold(self.digest, event::fnv1a);
+    }
+
+    fn set_state(&mut self, job: JobId, state: State) {
+        let record = &mut self.records[job.index()];
+        self.census.move_one(record.state, state);
+        record.state = state;
     }
 }

@@ -11,6 +11,8 @@ pub enum State {
     Future,
     /// Waits.
     Queued,
+    /// Waits for the stage before it.
+    Blocked,
     /// Occupies devices.
     Running,
     /// Done.
@@ -19,6 +21,11 @@ pub enum State {
     Refused,
     /// Left at its deadline without having been served.
     Dropped,
+}
+
+impl State {
+    /// How many states there are.
+    pub(super) const COUNT: usize = State::Dropped as usize + 1;
 }
 
 /// What became of a job.
@@ -34,17 +41,17 @@ pub struct Record {
     pub batch: u32,
     /// Where it runs or ran.
     pub nodes: Placement,
-    /// Discipline `rounds`: when and where it ran, in order; `start` is then the first start and `finish` the last
-    /// finish. Empty under the others.
+    /// When and where it ran, in order, if it could run more than once (discipline `rounds`) or did (it was cut off);
+    /// `start` is then the first start and `finish` the last finish. Empty otherwise.
     pub slices: Vec<Slice>,
 }
 
-/// One run of a job under the discipline `rounds`.
+/// One run of a job that ran more than once.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Slice {
-    /// The beginning of the round.
+    /// When its devices were taken; under `rounds`, the beginning of the round.
     pub start: Time,
-    /// When its last step ended; its devices idle from then to the end of the round.
+    /// When it ended or was cut off; under `rounds` its devices idle from then to the end of the round.
     pub finish: Time,
     /// Where it ran.
     pub nodes: Placement,

@@ -1,13 +1,19 @@
 //! What is simulated, checked as a whole.
 
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::Rates;
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::job::{Job, Workload};
 use crate::objective::Objective;
+use crate::rules::{Change, Rules};
 use crate::serving::{Batches, Late, Serving};
 use crate::timing::{KindSlot, Timing};
-use crate::units::{JobId, Span};
-use crate::view::Discipline;
+use crate::units::{JobId, NodeId, Span};
+use crate::view::{Discipline, Placement, Share, slot_of};
 
 /// What is simulated; shared by all simulations of the same episode.
 #[derive(Clone, Debug)]
@@ -28,6 +34,12 @@ pub struct World {
     pub rounds: RoundRules,
     /// Which batch sizes there are, and what becomes of late requests.
     pub serving: Serving,
+    /// What may happen to what has been started.
+    pub rules: Rules,
+    /// What devices draw and cost, by kind slot.
+    pub rates: Vec<Rates>,
+    /// The stages that follow a stage of a pipeline.
+    next: BTreeMap<JobId, Vec<JobId>>,
 }
 
 /// Durations of the discipline `rounds`.
@@ -78,6 +90,37 @@ pub enum WorldError {
         /// The objective.
         objective: &'static str,
     },
+    /// Only `free` knows what the rules are about.
+    #[error("preemption, machines that come and go, and spread gangs need the discipline free")]
+    RulesNeedFree,
+    /// A rule that cannot be followed.
+    #[error(
+        "an autoscaling rule names a node that is not there, or lets 0 jobs wait: the number must be above 0"
+    )]
+    BadAutoscale,
+    /// A change of no machine.
+    #[error("a machine that changes is not there: node {node}")]
+    BadChange {
+        /// Its number.
+        node: u32,
+    },
+    /// Machines change in order of time.
+    #[error("the changes of machines are not in order of time")]
+    ChangesOutOfOrder,
+    /// A job that would wait for ever.
+    #[error(
+        "job {label} finds too few devices once all machines have failed or left that will: let some join again"
+    )]
+    Stranded {
+        /// Its number in the trace.
+        label: u64,
+    },
+    /// A pipeline in disorder.
+    #[error("job {label} is a stage after one that is submitted later, or not at all")]
+    StageBeforeItsTime {
+        /// Its number in the trace.
+        label: u64,
+    },
     /// A job that no placement or no cost could be given for.
     #[error("job {label} has {what}: a gang is at least 1 device, a weight a number from 0")]
     BadJob {
@@ -105,6 +148,7 @@ impl World {
             return Err(WorldError::NoHold);
         }
         workload.jobs.iter().try_for_each(check_job)?;
+        let next = stages(&workload)?;
         let timing = Timing::of(catalog, &cluster, &workload);
         if discipline == Discipline::Rounds && timing.models().len() > 0 {
             return Err(WorldError::RoundsNeedJobs);
@@ -117,9 +161,23 @@ impl World {
                 return Err(WorldError::CommitNeedsJobs);
             }
         }
-        let rounds = RoundRules::default();
-        let serving = Serving::default();
-        Ok(World { cluster, workload, timing, discipline, objective, hold, rounds, serving })
+        let (rounds, serving, rules) = Default::default();
+        let rates = Rates::of(catalog, &cluster);
+        let world = World {
+            cluster,
+            workload,
+            timing,
+            discipline,
+            objective,
+            hold,
+            rounds,
+            serving,
+            rules,
+            rates,
+            next,
+        };
+        world.check_changes()?;
+        Ok(world)
     }
 
     /// The same world with other rules of serving; `catalog` is the one it was built with.
@@ -145,19 +203,126 @@ impl World {
         if rounds.quantum == Span::ZERO { Err(WorldError::NoQuantum) } else { Ok(World { rounds, ..self }) }
     }
 
-    /// The shortest time in which the job can be served, on an empty cluster; `None` if it cannot be served at all.
-    pub fn shortest(&self, id: JobId) -> Option<Span> {
-        let job = &self.workload.jobs[id.index()];
-        let slots = 0..self.timing.kinds();
-        match job.request_model().and_then(|model| self.timing.stream_of(model)) {
-            Some(stream) => slots.filter_map(|slot| self.timing.batch(stream, slot, 1)).min(),
-            None => {
-                let enough =
-                    |slot: &KindSlot| self.cluster.devices_of(self.cluster.kinds()[*slot]) >= job.gang;
-                slots.filter(enough).filter_map(|slot| self.timing.job(id.index(), slot)).min()
+    /// The same world with rules for what has been started.
+    ///
+    /// # Errors
+    /// Rules that the discipline cannot follow, or that name machines which are not there.
+    pub fn with_rules(self, rules: Rules) -> Result<World, WorldError> {
+        let plain = Rules { resume: rules.resume, prices: rules.prices, ..Rules::default() };
+        if self.discipline != Discipline::Free && rules != plain {
+            return Err(WorldError::RulesNeedFree);
+        }
+        for rule in &rules.autoscale {
+            let known = |node: &NodeId| node.index() < self.cluster.nodes().len();
+            if !(rule.waiting > 0.0 && rule.nodes.iter().all(known)) {
+                return Err(WorldError::BadAutoscale);
             }
         }
+        Ok(World { rules, ..self })
     }
+
+    /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
+    pub(super) fn keeps_progress(&self) -> bool {
+        self.rules.preempt || !self.workload.changes.is_empty() || self.discipline == Discipline::Rounds
+    }
+
+    /// By what share a placement makes a run longer.
+    pub fn spread(&self, nodes: &Placement) -> f64 {
+        let Some(first) = nodes.first().filter(|_| nodes.len() > 1 && self.rules.spread.matters()) else {
+            return 0.0;
+        };
+        let rack = |share: &Share| self.cluster.node(share.node).rack;
+        let one_rack = nodes.iter().all(|share| rack(share) == rack(first));
+        if one_rack { self.rules.spread.nodes } else { self.rules.spread.racks }
+    }
+
+    /// The kind slot of a node.
+    pub(super) fn slot_of(&self, node: NodeId) -> KindSlot {
+        slot_of(&self.cluster, node)
+    }
+
+    /// The stages that may start once this one has finished.
+    pub(super) fn next_stages(&self, done: JobId) -> SmallVec<[JobId; 2]> {
+        if self.next.is_empty() {
+            return SmallVec::new();
+        }
+        self.next.get(&done).map(|next| SmallVec::from_slice(next)).unwrap_or_default()
+    }
+
+    /// Whether other stages follow, so that a pipeline has not ended with it.
+    pub fn is_followed(&self, job: JobId) -> bool {
+        self.next.contains_key(&job)
+    }
+
+    /// The shortest time from submission to completion on an empty cluster, the stages before included; 0 for what
+    /// cannot be served.
+    pub fn ideal(&self, id: JobId) -> Span {
+        let own = self.shortest(id).unwrap_or(Span::ZERO);
+        self.workload.jobs[id.index()].after.map_or(own, |before| self.ideal(before) + own)
+    }
+
+    /// Every job finds enough machines once all has happened to them that will.
+    fn check_changes(&self) -> Result<(), WorldError> {
+        let changes = &self.workload.changes;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if !changes.is_sorted_by_key(|change| change.at) {
+            return Err(WorldError::ChangesOutOfOrder);
+        }
+        if self.discipline != Discipline::Free {
+            return Err(WorldError::RulesNeedFree);
+        }
+        let mut up = vec![true; self.cluster.nodes().len()];
+        for change in changes {
+            let node =
+                up.get_mut(change.node.index()).ok_or(WorldError::BadChange { node: change.node.0 })?;
+            *node = change.change == Change::Join;
+        }
+        let mut left = vec![0; self.cluster.kinds().len()];
+        for (at, node) in self.cluster.nodes().iter().enumerate().filter(|(at, _)| up[*at]) {
+            left[self.slot_of(NodeId(at as u32))] += node.devices;
+        }
+        let jobs = 0..self.workload.len();
+        let stranded = jobs
+            .map(|at| JobId(at as u32))
+            .find(|&id| self.shortest(id).is_some() && self.shortest_on(id, &left).is_none());
+        match stranded {
+            Some(id) => Err(WorldError::Stranded { label: self.workload.jobs[id.index()].label }),
+            None => Ok(()),
+        }
+    }
+
+    /// The shortest time in which the job can be served, on an empty cluster; `None` if it cannot be served at all.
+    pub fn shortest(&self, id: JobId) -> Option<Span> {
+        self.shortest_on(id, self.cluster.all_devices())
+    }
+
+    /// As [`World::shortest`], with so many devices of each kind.
+    fn shortest_on(&self, id: JobId, devices: &[u32]) -> Option<Span> {
+        let job = &self.workload.jobs[id.index()];
+        let stream = job.request_model().and_then(|model| self.timing.stream_of(model));
+        let slots = (0..self.timing.kinds()).filter(|&slot| devices[slot] >= job.gang);
+        slots
+            .filter_map(|slot| match stream {
+                Some(stream) => self.timing.batch(stream, slot, 1),
+                None => self.timing.job(id.index(), slot),
+            })
+            .min()
+    }
+}
+
+/// The stages that follow each stage.
+fn stages(workload: &Workload) -> Result<BTreeMap<JobId, Vec<JobId>>, WorldError> {
+    let mut next: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
+    for (at, job) in workload.jobs.iter().enumerate() {
+        let Some(before) = job.after else { continue };
+        if before.index() >= at {
+            return Err(WorldError::StageBeforeItsTime { label: job.label });
+        }
+        next.entry(before).or_default().push(JobId(at as u32));
+    }
+    Ok(next)
 }
 
 fn check_job(job: &Job) -> Result<(), WorldError> {

@@ -150,7 +150,13 @@ impl GavelInput {
             }
             for number in 0..devices.div_ceil(per_node) {
                 let devices = per_node.min(devices - number * per_node);
-                nodes.push(Node { name: format!("{name}-{number}"), kind, devices, procs_per_device: 1 });
+                nodes.push(Node {
+                    name: format!("{name}-{number}"),
+                    kind,
+                    devices,
+                    procs_per_device: 1,
+                    rack: 0,
+                });
             }
         }
         if nodes.is_empty() {
@@ -278,7 +284,7 @@ impl Reader<'_> {
         }
         self.report.notes.push(format!("{} job types with speeds from {}", self.speeds.len(), self.file));
         let truths = vec![Truth::AsEstimated; self.jobs.len()];
-        Ok((Workload { jobs: self.jobs, truths, speeds: self.speeds, clients: None }, self.report))
+        Ok((Workload { jobs: self.jobs, truths, speeds: self.speeds, ..Workload::default() }, self.report))
     }
 }
 

@@ -66,7 +66,13 @@ mod tests {
     const B: KindId = KindId(1);
 
     fn cluster() -> Cluster {
-        let node = |name: &str, kind, devices| Node { name: name.into(), kind, devices, procs_per_device: 1 };
+        let node = |name: &str, kind, devices| Node {
+            name: name.into(),
+            kind,
+            devices,
+            procs_per_device: 1,
+            rack: 0,
+        };
         Cluster::new(vec![node("a", A, 2), node("b", B, 4)])
     }
 

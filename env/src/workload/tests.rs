@@ -15,6 +15,7 @@ fn cluster(kinds: &[(&str, u32)]) -> Cluster {
         kind: Catalog::builtin().kind(name).unwrap(),
         devices: *devices,
         procs_per_device: 1,
+        rack: 0,
     };
     Cluster::new(kinds.iter().map(node).collect())
 }

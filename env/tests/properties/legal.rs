@@ -7,6 +7,8 @@ pub(crate) fn is_legal(view: &View<'_>, decision: &Decision) -> bool {
     let free = !view.discipline.commits();
     let rounds = view.discipline == Discipline::Rounds;
     match decision {
+        // Not in the worlds of these tests; see tests/dynamics.rs.
+        Decision::Preempt { .. } => false,
         Decision::Wait { until: Some(until) } => free && !rounds && *until > view.now,
         Decision::Wait { until: None } => free && view.may_wait,
         Decision::Allocate { portions, .. } => {

@@ -1,0 +1,101 @@
+//! What becomes of work and machines once something has been started: preemption, failures, machines that come and go,
+//! gangs that are spread, and what devices cost. Each rule is off unless a scenario asks for it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{NodeId, Span, Time};
+
+/// The rules of a world beyond its discipline; by default none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// Whether a policy may preempt jobs. Requests are never preempted.
+    pub preempt: bool,
+    /// What a job that was cut off pays and keeps.
+    pub resume: Resume,
+    /// What a gang pays for being spread.
+    pub spread: Spread,
+    /// Machines that are added and removed by need.
+    pub autoscale: Vec<Autoscale>,
+    /// What energy and money count in the objective.
+    pub prices: Prices,
+}
+
+/// What a job that was cut off pays and keeps. Preempted, it saves its state and keeps all it has done; cut off by a
+/// failure, it keeps what its last checkpoint holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    /// How long its devices are held at each start after the first before it goes on: saving, loading, warming up.
+    pub restart: Span,
+    /// Computing time from one checkpoint to the next; without it a failure takes all.
+    pub checkpoint: Option<Span>,
+}
+
+/// By what share a gang takes longer where its devices are not together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spread {
+    /// On several nodes of one rack; 0.1 is a tenth longer.
+    #[serde(default)]
+    pub nodes: f64,
+    /// On several racks.
+    #[serde(default)]
+    pub racks: f64,
+}
+
+impl Spread {
+    /// Whether it makes a difference.
+    pub fn matters(&self) -> bool {
+        *self != Spread::default()
+    }
+}
+
+/// A group of alike machines of which some are switched off while there is little to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Autoscale {
+    /// The machines, the first `least` of which stay.
+    pub nodes: Vec<NodeId>,
+    /// Machines that are never switched off.
+    pub least: u32,
+    /// One more is switched on once more than this many jobs and requests wait for each that is in service or on its
+    /// way; above 0.
+    pub waiting: f64,
+    /// One that has had nothing to do for so long is switched off.
+    pub idle: Span,
+    /// From being switched on to being in service; it is paid for meanwhile.
+    pub boot: Span,
+}
+
+/// What energy and money count in the objective, in its unit, for each unit of weight that arrives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// Of a kilowatt-hour.
+    #[serde(default)]
+    pub kwh: f64,
+    /// Of a US dollar.
+    #[serde(default)]
+    pub dollar: f64,
+}
+
+/// What happens to a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// It fails: what runs there is cut off.
+    Fail,
+    /// It takes nothing new, and leaves when what runs there has ended.
+    Drain,
+    /// It comes (back) into service, with nothing on it.
+    Join,
+}
+
+/// What happens to a machine when; part of an episode, so that all policies meet the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeChange {
+    /// When.
+    pub at: Time,
+    /// To which.
+    pub node: NodeId,
+    /// What.
+    pub change: Change,
+}
