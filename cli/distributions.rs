@@ -135,7 +135,7 @@ fn sizes(workload: &Workload) -> Vec<Sizes> {
     for (job, truth) in workload.jobs.iter().zip(&workload.truths) {
         let (sort, size) = match (job.task, truth) {
             (Task::Rigid { .. }, Truth::Duration(duration)) => (0, duration.as_secs_f64()),
-            (Task::Rigid { requested }, Truth::AsEstimated) => (0, requested.as_secs_f64()),
+            (Task::Rigid { requested }, _) => (0, requested.as_secs_f64()),
             (Task::Training { samples, .. }, _) => (1, samples as f64),
             (Task::Steps { steps, .. }, _) => (2, steps as f64),
             (Task::Request { .. }, _) => continue,

@@ -94,7 +94,13 @@ pub fn cluster(nodes: &[Node], catalog: &Catalog, name: &str) -> Result<(Cluster
             value: node.model.clone(),
             must: "a device kind of the catalogue",
         })?;
-        machines.push(Machine { name: node.name.clone(), kind, devices: node.gpus, procs_per_device: 1 });
+        machines.push(Machine {
+            name: node.name.clone(),
+            kind,
+            devices: node.gpus,
+            procs_per_device: 1,
+            rack: 0,
+        });
     }
     let note = |(model, gpus)| {
         format!(
