@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
+    /// Place pods for good and measure how much of the GPUs they can use
+    Pack(Pack),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),
@@ -39,11 +41,11 @@ pub(crate) struct Simulate {
     /// Scenario: a built-in name or a TOML file
     #[arg(long, value_name = "NAME|FILE.toml", required_unless_present = "trace", conflicts_with = "trace")]
     pub(crate) scenario: Option<String>,
-    /// Trace: .swf, .csv, .jsonl or .json (a Gavel input)
+    /// Trace: .swf, .csv (Philly, openb, Azure LLM or our own), .jsonl or .json (a Gavel input); .gz is unpacked
     #[arg(long, value_name = "FILE")]
     pub(crate) trace: Option<PathBuf>,
-    /// Cluster for a .csv or .jsonl trace: that of this scenario
-    #[arg(long, value_name = "NAME|FILE.toml", requires = "trace")]
+    /// Cluster for a .csv or .jsonl trace: that of this scenario, or an openb node list
+    #[arg(long, value_name = "NAME|FILE.toml|FILE.csv", requires = "trace")]
     pub(crate) cluster: Option<String>,
     /// Policy, such as mct or sjf+wrr+largest (see `yardmaster policies`)
     #[arg(long, value_name = "NAME", required_unless_present = "checkpoint", conflicts_with = "checkpoint")]
@@ -141,16 +143,57 @@ fn repetitions(text: &str) -> Result<usize, String> {
 /// Describe a trace, a scenario, a frozen policy or the catalogue
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Inspect {
-    /// A trace (.swf, .csv, .jsonl, .json), a scenario (.toml or built-in name), a frozen policy (.safetensors), or
-    /// `catalog`: devices, models and their speeds
+    /// A trace or node list (.swf, .csv, .jsonl, .json, perhaps .gz), a scenario (.toml or built-in name), a frozen
+    /// policy (.safetensors), or `catalog`: devices, models and their speeds
     #[arg(value_name = "FILE|catalog")]
     pub(crate) what: PathBuf,
-    /// Cluster for a .csv or .jsonl trace: that of this scenario
-    #[arg(long, value_name = "NAME|FILE.toml")]
+    /// Cluster for a .csv or .jsonl trace: that of this scenario, or an openb node list
+    #[arg(long, value_name = "NAME|FILE.toml|FILE.csv")]
     pub(crate) cluster: Option<String>,
     /// Write the catalogue as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
+    /// Draw the arrivals and sizes of the jobs
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Place pods for good and measure how much of the GPUs they can use
+///
+/// Pods arrive in random order until they ask for the given share of the cluster's GPUs, as in the experiment of "Beware
+/// of Fragmentation" (USENIX ATC 2023).
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Pack {
+    /// openb node list
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) nodes: PathBuf,
+    /// openb pod list
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) pods: PathBuf,
+    /// Rules, separated by commas, or all: random, dot-product, gpu-clustering, gpu-packing, best-fit, fgd
+    #[arg(long, value_name = "a,b,c|all", default_value = "all")]
+    pub(crate) policy: String,
+    /// Runs of each rule
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) seeds: u64,
+    /// Seed of the first run; the others follow
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub(crate) seed: u64,
+    /// How much arrives, in percent of the cluster's GPUs
+    #[arg(long, value_name = "PERCENT", default_value_t = 130, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) demand: u16,
+    /// Published curves (analysis_allo_discrete.csv) to compare with; rows of the pod list's name are taken
+    #[arg(long, value_name = "FILE.csv")]
+    pub(crate) published: Option<PathBuf>,
+    /// Write every run as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the table as Markdown (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) markdown: Option<PathBuf>,
+    /// Draw the curves
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 /// Train a policy

@@ -11,7 +11,9 @@ use yardmaster_env::job::Workload;
 use yardmaster_env::sim::RoundRules;
 use yardmaster_env::spec::{self, Scenario};
 use yardmaster_env::trace::gavel::{GavelInput, GavelTrace};
-use yardmaster_env::trace::{ReadReport, swf, table};
+use yardmaster_env::trace::{ReadReport, TableFormat, azure_llm, openb, philly, swf, table};
+
+use crate::file::text;
 
 /// A recorded workload with the cluster to run it on.
 pub(crate) struct Trace {
@@ -37,12 +39,20 @@ pub(crate) fn scenario(name: &str) -> Result<Scenario> {
     Ok(scenario)
 }
 
+/// What a file of jobs or machines holds.
+pub(crate) enum Content {
+    /// Jobs, perhaps with the machines to run them on.
+    Trace(Trace),
+    /// Machines alone, with what their reader did.
+    Machines(Cluster, ReadReport),
+}
+
 /// The kinds of trace by the ending of their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
     /// Standard Workload Format.
     Swf,
-    /// The project's own table.
+    /// A table: the project's own, or one that its header tells.
     Csv,
     /// The same, a JSON object a line.
     Jsonl,
@@ -51,9 +61,10 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// The format of a file name, if it is a trace's.
+    /// The format of a file name, if it is a trace's; compressed files end with `.gz` besides.
     pub(crate) fn of(path: &Path) -> Option<Format> {
-        match path.extension()?.to_str()? {
+        let unpacked = path.to_str()?.strip_suffix(".gz").map(Path::new);
+        match unpacked.unwrap_or(path).extension()?.to_str()? {
             "swf" => Some(Format::Swf),
             "csv" => Some(Format::Csv),
             "jsonl" | "ndjson" => Some(Format::Jsonl),
@@ -63,37 +74,76 @@ impl Format {
     }
 }
 
-/// A trace from a file; `cluster` names the scenario whose machines a table's jobs run on.
+/// A trace from a file; `cluster` names a scenario, or a list of machines, for jobs that come without them.
 pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
+    match read(path, cluster)? {
+        Content::Trace(trace) => Ok(trace),
+        Content::Machines(..) => {
+            let name = path.display();
+            bail!("{name} lists machines, not jobs: give it as --cluster, and a list of jobs as --trace")
+        }
+    }
+}
+
+/// Jobs or machines from a file.
+pub(crate) fn read(path: &Path, cluster: Option<&str>) -> Result<Content> {
     let name = path.display().to_string();
     let Some(format) = Format::of(path) else {
-        bail!("{name}: the ending tells the format of a trace: .swf, .csv, .jsonl or .json");
+        bail!(
+            "{name}: the ending tells the format of a trace: .swf, .csv, .jsonl or .json, perhaps with .gz"
+        );
     };
     let text = text(path)?;
     let catalog = Catalog::builtin();
-    let given = cluster.map(scenario).transpose()?.map(|scenario| scenario.cluster().clone());
     let mut rounds = RoundRules::default();
-    let (own, workload, report) = match format {
+    let (own, (workload, report)) = match format {
         Format::Swf => {
             let trace = swf::parse(&text, &name)?;
             let processor = catalog.kind("processor").context("the catalogue has no device `processor`")?;
-            (Some(trace.cluster(processor)), trace.workload, trace.report)
+            (Some(trace.cluster(processor)), (trace.workload, trace.report))
         }
         Format::Gavel => {
             let trace = gavel(path, &text, catalog)?;
             rounds = trace.rounds;
-            (Some(trace.cluster), trace.workload, trace.report)
+            (Some(trace.cluster), (trace.workload, trace.report))
         }
-        Format::Csv => {
-            let (workload, report) = table::parse_csv(&text, &name, catalog)?;
-            (None, workload, report)
+        Format::Csv if TableFormat::of(&text) == TableFormat::OpenbNodes => {
+            let nodes = openb::parse_nodes(&text, &name)?;
+            let (cluster, report) = openb::cluster(&nodes, catalog, &name)?;
+            return Ok(Content::Machines(cluster, report));
         }
-        Format::Jsonl => {
-            let (workload, report) = table::parse_jsonl(&text, &name, catalog)?;
-            (None, workload, report)
-        }
+        Format::Csv => (None, csv(&text, &name, catalog)?),
+        Format::Jsonl => (None, table::parse_jsonl(&text, &name, catalog)?),
     };
-    Ok(Trace { cluster: given.or(own), workload, rounds, report })
+    let given = cluster.map(machines).transpose()?;
+    Ok(Content::Trace(Trace { cluster: given.or(own), workload, rounds, report }))
+}
+
+/// The jobs of a table, in the layout that its header tells.
+fn csv(text: &str, name: &str, catalog: &Catalog) -> Result<(Workload, ReadReport)> {
+    Ok(match TableFormat::of(text) {
+        TableFormat::Philly => philly::parse(text, name)?,
+        TableFormat::AzureLlm => azure_llm::parse(text, name)?,
+        TableFormat::OpenbPods => {
+            let (pods, report) = openb::parse_pods(text, name)?;
+            openb::workload(&pods, report, name)?
+        }
+        TableFormat::OpenbNodes | TableFormat::Own => table::parse_csv(text, name, catalog)?,
+    })
+}
+
+/// The machines of a scenario, or of a list of nodes.
+fn machines(name: &str) -> Result<Cluster> {
+    if Format::of(Path::new(name)).is_none() {
+        return Ok(scenario(name)?.cluster().clone());
+    }
+    match read(Path::new(name), None)? {
+        Content::Machines(cluster, _) => Ok(cluster),
+        Content::Trace(Trace { cluster: Some(cluster), .. }) => Ok(cluster),
+        Content::Trace(_) => {
+            bail!("--cluster {name}: the file lists jobs; give a scenario or a list of nodes")
+        }
+    }
 }
 
 /// A Gavel input with the throughputs it names, which lie beside it.
@@ -113,15 +163,4 @@ pub(crate) fn policy(path: &Path) -> Result<Frozen> {
     let frozen = frozen::read(&bytes).with_context(|| format!("{shown} is not a usable frozen policy"))?;
     frozen.verify_golden().with_context(|| format!("{shown} is not a usable frozen policy"))?;
     Ok(frozen)
-}
-
-fn text(path: &Path) -> Result<String> {
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count();
-        anyhow::anyhow!("{} line {line}: not UTF-8 text", path.display())
-    })
 }

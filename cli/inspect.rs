@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
@@ -11,45 +11,31 @@ use yardmaster_env::job::{StepSpeeds, Task, Workload};
 use yardmaster_env::metrics::percentile;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
+use yardmaster_env::trace::ReadReport;
 
 use crate::args::Inspect;
 use crate::catalog;
-use crate::input::{self, Format};
+use crate::distributions;
+use crate::input::{self, Content, Format, Trace};
 use crate::output::Output;
 
 /// Runs the command.
 pub(crate) fn run(args: &Inspect) -> Result<()> {
-    let path = args.what.as_path();
-    if path == Path::new("catalog") {
+    if args.what == Path::new("catalog") {
+        ensure!(args.svg.is_none(), "--svg draws the jobs of a trace or scenario, not the catalogue");
         return whole_catalog(args.json.as_deref());
     }
-    ensure!(args.json.is_none(), "--json goes with `inspect catalog`, not with {}", path.display());
-    let text = if path.extension().is_some_and(|ending| ending == "safetensors") {
-        policy(path, &input::policy(path)?)
-    } else if Format::of(path).is_some() {
-        let trace = input::trace(path, args.cluster.as_deref())?;
-        let report = &trace.report;
-        let mut text = format!("{}: {} rows, {} jobs\n", path.display(), report.rows, report.kept);
-        for (reason, count) in &report.dropped {
-            let _ = writeln!(text, "  dropped {count}: {reason}");
-        }
-        for note in &report.notes {
-            let _ = writeln!(text, "  note: {note}");
-        }
-        text + &trace.cluster.as_ref().map(machines).unwrap_or_default() + &workload(&trace.workload)
-    } else {
-        let name = path.to_str().context("the name is not UTF-8")?;
-        ensure!(
-            name.ends_with(".toml") || !path.is_file(),
-            "{name}: the ending tells what a file holds: .swf, .csv, .jsonl, .toml or .safetensors"
-        );
-        ensure!(
-            name.ends_with(".toml") || !name.contains(['.', '/']),
-            "cannot read {name}: there is no such file"
-        );
-        scenario(&input::scenario(name)?)?
+    ensure!(args.json.is_none(), "--json goes with `inspect catalog`, not with {}", args.what.display());
+    let [svg] = Output::all([("--svg", args.svg.as_deref())])?;
+    let Description { text, figure } = describe(args)?;
+    let Some(svg) = svg else { return Output::Stdout.write(&text) };
+    let Some(figure) = figure else {
+        bail!("--svg: {} holds no jobs that could be drawn", args.what.display());
     };
-    Output::Stdout.write(&text)
+    if !svg.is_stdout() {
+        Output::Stdout.write(&text)?;
+    }
+    svg.write(&figure)
 }
 
 fn whole_catalog(json: Option<&Path>) -> Result<()> {
@@ -63,14 +49,72 @@ fn whole_catalog(json: Option<&Path>) -> Result<()> {
     }
 }
 
-fn scenario(scenario: &Scenario) -> Result<String> {
+/// What there is to say about a file.
+struct Description {
+    text: String,
+    /// A drawing of its jobs, if it has any.
+    figure: Option<String>,
+}
+
+fn describe(args: &Inspect) -> Result<Description> {
+    let path = args.what.as_path();
+    if path.extension().is_some_and(|ending| ending == "safetensors") {
+        return Ok(Description { text: policy(path, &input::policy(path)?), figure: None });
+    }
+    if Format::of(path).is_some() {
+        return Ok(match input::read(path, args.cluster.as_deref())? {
+            Content::Trace(trace) => traced(path, &trace),
+            Content::Machines(cluster, report) => {
+                let text = quality(path, &report, "nodes with GPUs") + &machines(&cluster);
+                Description { text, figure: None }
+            }
+        });
+    }
+    let name = path.to_str().context("the name is not UTF-8")?;
+    ensure!(
+        name.ends_with(".toml") || !path.is_file(),
+        "{name}: the ending tells what a file holds: .swf, .csv, .jsonl, .toml or .safetensors"
+    );
+    ensure!(
+        name.ends_with(".toml") || !name.contains(['.', '/']),
+        "cannot read {name}: there is no such file"
+    );
+    scenario(&input::scenario(name)?)
+}
+
+fn traced(path: &Path, trace: &Trace) -> Description {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let report = &trace.report;
+    let title = format!("{name}: {} of {} rows", report.kept, report.rows);
+    let machines = trace.cluster.as_ref().map(machines).unwrap_or_default();
+    Description {
+        text: quality(path, report, "jobs") + &machines + &workload(&trace.workload),
+        figure: Some(distributions::svg(&trace.workload, &title, &report.notes)),
+    }
+}
+
+/// What a reader did with the rows of a file.
+fn quality(path: &Path, report: &ReadReport, what: &str) -> String {
+    let mut text = format!("{}: {} rows, {} {what}\n", path.display(), report.rows, report.kept);
+    for (reason, count) in &report.dropped {
+        let _ = writeln!(text, "  dropped {count}: {reason}");
+    }
+    for note in &report.notes {
+        let _ = writeln!(text, "  note: {note}");
+    }
+    text
+}
+
+fn scenario(scenario: &Scenario) -> Result<Description> {
     let spec = scenario.spec();
     let world = scenario.world(Split::Test.seed(0, 0))?;
     let mut text = format!("{}: {}\n", spec.name, spec.about);
     let _ = writeln!(text, "  objective   {} [{}]", spec.objective.name(), spec.objective.unit());
     let _ = writeln!(text, "  prior       {}", spec.prior);
     let _ = writeln!(text, "  digest      {}", scenario.digest());
-    Ok(text + &machines(scenario.cluster()) + "an episode (test seed 0):\n" + &workload(&world.workload))
+    text += &(machines(scenario.cluster()) + "an episode (test seed 0):\n" + &workload(&world.workload));
+    let title = format!("{}, an episode (test seed 0)", spec.name);
+    Ok(Description { text, figure: Some(distributions::svg(&world.workload, &title, &[])) })
 }
 
 fn machines(cluster: &Cluster) -> String {
@@ -122,7 +166,7 @@ fn workload(workload: &Workload) -> String {
     for (name, count) in models {
         let _ = writeln!(text, "  {count:>6} x {name}");
     }
-    text
+    text + &distributions::text(workload)
 }
 
 fn distribution(what: &str, mut values: Vec<f64>) -> String {

@@ -4,10 +4,14 @@ mod args;
 mod bench;
 mod catalog;
 mod columns;
+mod distributions;
+mod file;
 mod input;
 mod inspect;
 mod list;
 mod output;
+mod pack;
+mod published;
 mod report;
 mod simulate;
 mod speed;
@@ -27,6 +31,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Pack(args) => pack::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use yardmaster_agent::evaluate::{Ratio, Row};
 
 use crate::bench::Comparison;
+use crate::pack;
 
 const HEADER: [&str; 7] = ["policy", "mean", "95 % interval", "p50", "p99", "ratio to best rule", "mean JCT"];
 
@@ -17,6 +18,44 @@ pub(crate) fn terminal(comparisons: &[Comparison]) -> String {
 /// Tables in Markdown.
 pub(crate) fn markdown(comparisons: &[Comparison]) -> String {
     render(comparisons, presets::ASCII_MARKDOWN)
+}
+
+/// How a table is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Style {
+    /// With lines between the columns.
+    Terminal,
+    /// As Markdown.
+    Markdown,
+}
+
+/// A table of packing rules: percent of the GPUs allocated at the end.
+pub(crate) fn packing(rows: &[pack::Row], style: Style) -> String {
+    let mut table = Table::new();
+    table.load_preset(match style {
+        Style::Terminal => presets::UTF8_FULL_CONDENSED,
+        Style::Markdown => presets::ASCII_MARKDOWN,
+    });
+    table.set_header(["rule", "runs", "GPUs allocated", "least", "most", "published", "difference"]);
+    for row in rows {
+        let ends = || row.runs.iter().map(|run| run.end_percent);
+        let published = |show: fn(f64, f64) -> String| {
+            row.published_percent.map_or_else(String::new, |known| show(row.end_percent, known))
+        };
+        table.add_row([
+            row.policy.to_owned(),
+            row.runs.len().to_string(),
+            format!("{:.2} %", row.end_percent),
+            format!("{:.2} %", ends().fold(f64::INFINITY, f64::min)),
+            format!("{:.2} %", ends().fold(0.0, f64::max)),
+            published(|_, known| format!("{known:.2} %")),
+            published(|ours, known| format!("{:+.2}", ours - known)),
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    format!("{table}\n")
 }
 
 fn render(comparisons: &[Comparison], preset: &str) -> String {

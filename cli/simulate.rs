@@ -120,6 +120,9 @@ fn world(args: &Simulate) -> Result<(World, String)> {
             for (reason, count) in &trace.report.dropped {
                 eprintln!("{}: dropped {count} of {} rows: {reason}", path.display(), trace.report.rows);
             }
+            for note in &trace.report.notes {
+                eprintln!("{}: note: {note}", path.display());
+            }
             let Some(cluster) = trace.cluster else {
                 let name = path.display();
                 bail!(

@@ -14,6 +14,8 @@ pub mod loads;
 pub mod metrics;
 pub mod objective;
 pub mod observe;
+pub mod packing;
+pub mod plot;
 pub mod releases;
 pub mod rules;
 pub mod serving;

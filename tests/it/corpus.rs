@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use yardmaster_agent::frozen;
 use yardmaster_env::catalog::{Catalog, CatalogText};
+use yardmaster_env::packing::Instance;
 use yardmaster_env::spec::{Scenario, Split};
-use yardmaster_env::trace::{swf, table};
+use yardmaster_env::trace::{TableFormat, azure_llm, openb, philly, swf, table};
 
 /// Damaged copies of each seed.
 const COPIES: u64 = 400;
@@ -123,4 +124,20 @@ fn scenarios() {
 #[test]
 fn frozen_policies() {
     each("frozen", |bytes| frozen::read(bytes).is_ok_and(|policy| policy.verify_golden().is_ok()));
+}
+
+#[test]
+fn public_tables() {
+    let read = |text: &str| match TableFormat::of(text) {
+        TableFormat::Philly => philly::parse(text, "seed").is_ok(),
+        TableFormat::AzureLlm => azure_llm::parse(text, "seed").is_ok(),
+        TableFormat::OpenbNodes => openb::parse_nodes(text, "seed")
+            .is_ok_and(|nodes| openb::cluster(&nodes, Catalog::builtin(), "seed").is_ok()),
+        TableFormat::OpenbPods => openb::parse_pods(text, "seed").is_ok_and(|(pods, report)| {
+            let _ = Instance::new(&[], &pods);
+            openb::workload(&pods, report, "seed").is_ok()
+        }),
+        TableFormat::Own => false,
+    };
+    each("public", text(read));
 }

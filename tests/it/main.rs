@@ -13,5 +13,7 @@ mod dynamic_batcher;
 mod gavel;
 mod golden;
 mod layers;
+mod packing;
+mod readers;
 mod serving_oracle;
 mod support;

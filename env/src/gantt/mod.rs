@@ -3,9 +3,9 @@
 //! A simulation knows how many devices of a node a job holds, not which; the drawing deals them out, lowest first
 //! and side by side where it can.
 
-mod paint;
+pub(crate) mod paint;
 mod rows;
-mod scale;
+pub(crate) mod scale;
 mod svg;
 mod text;
 

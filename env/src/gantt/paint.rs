@@ -43,6 +43,6 @@ pub(super) fn shorten(label: &str, most: usize) -> String {
     format!("{start}\u{2026}")
 }
 
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -38,7 +38,7 @@ impl Unit {
 }
 
 /// The smallest of 1, 2, 5 x 10^k that is at least `least`; `least` is positive.
-pub(super) fn nice(least: f64) -> f64 {
+pub(crate) fn nice(least: f64) -> f64 {
     let power = libm::pow(10.0, libm::floor(libm::log10(least)));
     let factors = [1.0, 2.0, 5.0, 10.0];
     factors.into_iter().map(|factor| factor * power).find(|&step| step >= least * 0.999_999).unwrap_or(least)

@@ -3,11 +3,20 @@
 //! They take the text of a file, and its name only to say where a fault is. Nothing is repaired in silence:
 //! each reader says in a [`ReadReport`] what it dropped or adjusted, and refuses what it cannot understand.
 
+pub mod azure_llm;
 pub mod gavel;
+mod moment;
+pub mod openb;
+pub mod philly;
+mod seconds;
+mod sheet;
 pub mod swf;
 pub mod table;
 
 use thiserror::Error;
+
+use crate::job::{Job, Truth, Workload};
+use crate::units::Time;
 
 /// What a reader did with the rows of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +38,71 @@ impl ReadReport {
             None => self.dropped.push((reason.into(), 1)),
         }
     }
+}
+
+/// The layouts of CSV files that are told apart by their header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableFormat {
+    /// The project's own; also what no other layout fits.
+    Own,
+    /// Philly's jobs.
+    Philly,
+    /// The nodes of openb: a cluster, not a workload.
+    OpenbNodes,
+    /// The pods of openb.
+    OpenbPods,
+    /// The requests of Azure's language models.
+    AzureLlm,
+}
+
+impl TableFormat {
+    /// The layout of a CSV text: the one that has most of its columns in the header, and more than one of them.
+    pub fn of(text: &str) -> TableFormat {
+        let header = header(text);
+        let layouts: [(TableFormat, &[&str]); 6] = [
+            (TableFormat::Own, &table::COLUMNS),
+            (TableFormat::Philly, &philly::COLUMNS),
+            (TableFormat::OpenbNodes, &openb::NODE_COLUMNS),
+            (TableFormat::OpenbPods, &openb::POD_COLUMNS),
+            (TableFormat::AzureLlm, &azure_llm::COLUMNS[0]),
+            (TableFormat::AzureLlm, &azure_llm::COLUMNS[1]),
+        ];
+        let known = |columns: &[&str]| columns.iter().filter(|column| header.contains(column)).count();
+        let (mut best, mut most) = (TableFormat::Own, 1);
+        for (format, columns) in layouts {
+            if known(columns) > most {
+                (best, most) = (format, known(columns));
+            }
+        }
+        best
+    }
+}
+
+/// The columns of the first line.
+fn header(text: &str) -> Vec<&str> {
+    let line = text.trim_start_matches('\u{feff}').lines().next().unwrap_or_default();
+    line.split(',').map(|column| column.trim().trim_matches('"')).collect()
+}
+
+/// The workload of these jobs, in order of arrival and counted from the first.
+fn finish(
+    mut jobs: Vec<(Job, Truth)>,
+    mut report: ReadReport,
+    name: &str,
+) -> Result<(Workload, ReadReport), TraceError> {
+    let Some(first) = jobs.iter().map(|(job, _)| job.arrival).min() else {
+        return Err(TraceError::Empty { name: name.into(), rows: report.rows });
+    };
+    for (job, _) in &mut jobs {
+        job.arrival = Time::ZERO + job.arrival.since(first);
+    }
+    report.kept = jobs.len();
+    if !jobs.is_sorted_by_key(|(job, _)| job.arrival) {
+        report.notes.push("rows were not in order of arrival and have been sorted".into());
+        jobs.sort_by_key(|(job, _)| job.arrival);
+    }
+    let (jobs, truths) = jobs.into_iter().unzip();
+    Ok((Workload { jobs, truths, ..Workload::default() }, report))
 }
 
 /// Why a file could not be read.
@@ -171,3 +245,6 @@ pub enum TraceError {
         rows: usize,
     },
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,11 +17,11 @@
 
 mod object;
 mod row;
-mod seconds;
 
 use std::borrow::Cow;
 
-use super::{ReadReport, TraceError};
+use super::sheet::{self, Lines};
+use super::{ReadReport, TraceError, seconds};
 use crate::catalog::Catalog;
 use crate::job::{Job, Task, Truth, Workload};
 use crate::suggest::suggestion;
@@ -29,7 +29,7 @@ use object::Object;
 use row::Row;
 
 /// Columns in the order in which they are written.
-const COLUMNS: [&str; 11] = [
+pub(super) const COLUMNS: [&str; 11] = [
     "job_id",
     "arrival_s",
     "duration_s",
@@ -49,10 +49,9 @@ const COLUMNS: [&str; 11] = [
 /// A column that is unknown, double or missing, a cell or row that cannot be used, a model that the catalogue
 /// does not have, or no row at all.
 pub fn parse_csv(text: &str, name: &str, catalog: &Catalog) -> Result<(Workload, ReadReport), TraceError> {
-    let malformed = |error: csv::Error| {
-        let line = error.position().map_or(1, |at| at.line() as usize);
-        TraceError::BadRow { name: name.into(), line, message: error.to_string() }
-    };
+    let text = text.trim_start_matches('\u{feff}');
+    let malformed = |error: csv::Error| sheet::malformed(&error, text, name);
+    let mut lines = Lines::new(text);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
     let mut columns = Vec::new();
     for column in reader.headers().map_err(malformed)? {
@@ -61,8 +60,7 @@ pub fn parse_csv(text: &str, name: &str, catalog: &Catalog) -> Result<(Workload,
     let mut jobs = Vec::new();
     for record in reader.records() {
         let record = record.map_err(malformed)?;
-        let line = record.position().map_or(0, |at| at.line() as usize);
-        let mut row = Row::new(name, line);
+        let mut row = Row::new(name, lines.at(record.position()));
         for (column, value) in columns.iter().zip(record.iter()) {
             row.set(*column, Cow::Borrowed(value));
         }

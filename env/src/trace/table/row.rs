@@ -11,7 +11,6 @@ use crate::units::{Span, Time};
 
 const WHOLE: &str = "a whole number";
 const ABOVE_0: &str = "a whole number above 0";
-const SECONDS: &str = "a number of seconds from 0 to 18446744073";
 
 /// The cells of a row, by column.
 pub(super) struct Row<'a> {
@@ -94,7 +93,7 @@ impl<'a> Row<'a> {
 
     fn seconds(&self, column: &'static str) -> Result<Option<Span>, TraceError> {
         let parse =
-            |text| seconds::parse(text).map(Span).ok_or_else(|| self.bad_cell(column, SECONDS.into()));
+            |text| seconds::parse(text).map(Span).ok_or_else(|| self.bad_cell(column, seconds::MUST.into()));
         self.text(column).map(parse).transpose()
     }
 

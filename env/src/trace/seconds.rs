@@ -2,6 +2,9 @@
 
 use crate::units::Span;
 
+/// What the text must be, for messages.
+pub(super) const MUST: &str = "a number of seconds from 0 to 18446744073";
+
 const NANOS: u64 = 1_000_000_000;
 
 /// Nanoseconds in a decimal number of seconds, rounded half up; `None` if it is none, negative or too large.
