@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::ArtefactId;
+use crate::data::{Artefact, ArtefactId};
 use crate::rules::NodeChange;
 use crate::serving::{Clients, is_default};
 use crate::units::{InferenceId, JobId, KindId, Span, Time, TrainingId};
@@ -190,6 +190,9 @@ pub struct Workload {
     /// reference alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub floors: Vec<(InferenceId, f64)>,
+    /// What jobs read and write; an [`ArtefactId`] is an index.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artefacts: Vec<Artefact>,
     /// What happens to the machines, in order of time. Machines are in service until something happens to them; one
     /// that is to join later leaves at time 0.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -237,6 +240,7 @@ impl Workload {
             speeds: self.speeds.clone(),
             clients: self.clients,
             floors: self.floors.clone(),
+            artefacts: self.artefacts.clone(),
             changes: self.changes.clone(),
         }
     }

@@ -1,8 +1,12 @@
 //! What becomes of work and machines once something has been started: preemption, failures, machines that come and go,
 //! gangs that are spread, and what devices cost. Each rule is off unless a scenario asks for it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Catalog;
+use crate::job::{Job, Task};
 use crate::units::{NodeId, Span, Time};
 
 /// The rules of a world beyond its discipline; by default none.
@@ -22,12 +26,45 @@ pub struct Rules {
 
 /// What a job that was cut off pays and keeps. Preempted, it saves its state and keeps all it has done; cut off by a
 /// failure, it keeps what its last checkpoint holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resume {
     /// How long its devices are held at each start after the first before it goes on: saving, loading, warming up.
-    pub restart: Span,
+    pub restarts: Restarts,
     /// Computing time from one checkpoint to the next; without it a failure takes all.
     pub checkpoint: Option<Span>,
+}
+
+/// How long a restart takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restarts {
+    /// As long for every job.
+    Alike(Span),
+    /// By the model that is trained; jobs without one restart at once.
+    ByModel(Arc<[Span]>),
+}
+
+impl Default for Restarts {
+    fn default() -> Restarts {
+        Restarts::Alike(Span::ZERO)
+    }
+}
+
+impl Restarts {
+    /// As the catalogue says for each model.
+    pub fn by_model(catalog: &Catalog) -> Restarts {
+        Restarts::ByModel(catalog.training_models().iter().map(|model| model.restart).collect())
+    }
+
+    /// Of one job.
+    pub fn of(&self, job: &Job) -> Span {
+        match (self, job.task) {
+            (Restarts::Alike(span), _) => *span,
+            (Restarts::ByModel(spans), Task::Training { model, .. }) => {
+                spans.get(model.index()).copied().unwrap_or_default()
+            }
+            (Restarts::ByModel(_), _) => Span::ZERO,
+        }
+    }
 }
 
 /// By what share a gang takes longer where its devices are not together.

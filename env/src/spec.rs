@@ -2,18 +2,26 @@
 //!
 //! A file is parsed once into a [`Scenario`] that cannot be wrong; from there a seed gives a world.
 
+mod options;
+
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
+use crate::data::{Artefact, DataError, DataSpec};
+use crate::job::Workload;
 use crate::objective::Objective;
+use crate::rules::Spread;
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
-use crate::units::Span;
+use crate::units::{NodeId, Span};
 use crate::view::Discipline;
-use crate::workload::{Source, WorkloadError};
+use crate::workload::{Datasets, Elastic, Source, WorkloadError, surprise_memory};
+pub use options::{AutoscaleSpec, Estimates, LoadSpec, MemorySpec, NetworkSpec, PreemptionSpec};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +44,36 @@ pub struct Spec {
     /// Which batch sizes may be served.
     #[serde(default, skip_serializing_if = "is_default")]
     pub batches: Batches,
+    /// What cutting off costs, and whether a policy may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preemption: Option<PreemptionSpec>,
+    /// What gangs pay for being spread over nodes and racks.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub spread: Spread,
+    /// Machines that are switched on by need.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub autoscale: Vec<AutoscaleSpec>,
+    /// Memory of devices as a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemorySpec>,
+    /// Models in device memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loads: Option<LoadSpec>,
+    /// Data, caches and links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkSpec>,
+    /// Data sets that training jobs read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datasets: Option<Datasets>,
+    /// Choices of gang and batch that training jobs leave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elastic: Option<Elastic>,
+    /// Relative accuracy that each of these models must keep; they are served by any variant that does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub accuracy: BTreeMap<String, f64>,
+    /// Whose word on the size of a job is taken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub estimates: Estimates,
     /// What is to be made small.
     pub objective: Objective,
     /// The rule that learned policies start from.
@@ -60,6 +98,19 @@ pub struct NodeSpec {
     /// Devices of each.
     #[serde(default = "one")]
     pub devices: u32,
+    /// How many of them stand in a rack; the racks of a group are its own. Without it, and in all such groups together,
+    /// they stand in one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_rack: Option<u32>,
+    /// Memory of each device that models can be loaded into, in GB (10^9 bytes), where it is not what the catalogue says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_gb: Option<f64>,
+    /// Room for artefacts on each, in GB, where it is not what `[network]` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_gb: Option<f64>,
+    /// What each sends, and at the same time receives, in GB a second, where it is not what `[network]` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nic_gb_per_s: Option<f64>,
 }
 
 fn one() -> u32 {
@@ -71,6 +122,8 @@ fn one() -> u32 {
 pub struct Scenario {
     spec: Spec,
     cluster: Cluster,
+    /// Nodes by the name of their group.
+    groups: BTreeMap<String, Vec<NodeId>>,
 }
 
 /// Why a scenario cannot be used.
@@ -123,6 +176,14 @@ pub enum SpecError {
         file: String,
         /// What is wrong.
         why: WorkloadError,
+    },
+    /// The network cannot be built.
+    #[error("{file}: {why}")]
+    Data {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        why: DataError,
     },
     /// The parts do not go together.
     #[error("{file}: {why}")]
@@ -181,7 +242,10 @@ impl Scenario {
         if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
             return Err(range("hold_ms".into(), hold.to_string(), "above 0"));
         }
+        spec.check_options().map_err(|(what, value, must)| range(what, value, must))?;
         let mut nodes = Vec::new();
+        let mut groups: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
+        let mut racks = 1;
         for group in &spec.nodes {
             let kind = catalog.kind(&group.kind).ok_or_else(|| SpecError::UnknownKind {
                 file: file.to_owned(),
@@ -198,13 +262,26 @@ impl Scenario {
                     return Err(range(what, value.to_string(), "from 1 to 100000"));
                 }
             }
+            group.check().map_err(|(what, value, must)| range(what, value, must))?;
             for number in 0..group.count {
+                let rack = group.per_rack.map_or(0, |per_rack| racks + (number / per_rack) as u16);
+                groups.entry(group.name.clone()).or_default().push(NodeId(nodes.len() as u32));
                 let name =
                     if group.count == 1 { group.name.clone() } else { format!("{}-{number}", group.name) };
-                nodes.push(Node { name, kind, devices: group.devices, procs_per_device: 1, rack: 0 });
+                nodes.push(Node { name, kind, devices: group.devices, procs_per_device: 1, rack });
+            }
+            racks += group.per_rack.map_or(0, |per_rack| group.count.div_ceil(per_rack) as u16);
+        }
+        for rule in &spec.autoscale {
+            if !groups.contains_key(&rule.nodes) {
+                return Err(range(
+                    "autoscale.nodes".into(),
+                    rule.nodes.clone(),
+                    "the name of a group of nodes",
+                ));
             }
         }
-        let scenario = Scenario { cluster: Cluster::new(nodes), spec };
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups };
         scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
         Ok(scenario)
     }
@@ -213,16 +290,63 @@ impl Scenario {
     pub fn world(&self, seed: u64) -> Result<World, SpecError> {
         let catalog = Catalog::builtin();
         let file = || self.spec.name.clone();
-        let workload = self
+        let mut workload = self
             .spec
             .workload
             .generate(catalog, &self.cluster, seed)
             .map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
         let Spec { discipline, objective, late, batches, .. } = self.spec;
-        World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
+        self.dress(catalog, &mut workload, seed)?;
+        let artefacts = workload.artefacts.clone();
+        let world = World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
             .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
-            .map_err(|why| SpecError::World { file: file(), why })
+            .and_then(|world| world.with_rules(self.spec.rules(&self.groups, catalog)));
+        let world = world.map_err(|why| SpecError::World { file: file(), why })?;
+        self.equip(catalog, world, artefacts)
+    }
+
+    /// Gives the jobs what they bring besides their size.
+    fn dress(&self, catalog: &Catalog, workload: &mut Workload, seed: u64) -> Result<(), SpecError> {
+        let Spec { datasets, elastic, memory, .. } = &self.spec;
+        let file = || self.spec.name.clone();
+        workload.floors = self.spec.floors(catalog).map_err(|(what, value, must)| SpecError::Range {
+            file: file(),
+            what,
+            value,
+            must,
+        })?;
+        let given = datasets
+            .as_ref()
+            .map_or(Ok(()), |datasets| datasets.give(workload, seed))
+            .and_then(|()| elastic.as_ref().map_or(Ok(()), |elastic| elastic.give(workload)))
+            .and_then(|()| memory.map_or(Ok(()), |memory| surprise_memory(workload, memory.sigma, seed)));
+        given.map_err(|why| SpecError::Workload { file: file(), why })
+    }
+
+    /// Adds memory, models and data to a world.
+    fn equip(
+        &self,
+        catalog: &Catalog,
+        mut world: World,
+        artefacts: Vec<Artefact>,
+    ) -> Result<World, SpecError> {
+        let Spec { loads, memory, network, .. } = &self.spec;
+        let failed = |why| SpecError::World { file: self.spec.name.clone(), why };
+        if let Some(memory) = memory {
+            let fails_after = Span::from_secs_f64(memory.fails_after_s);
+            world = world.with_memory(catalog, fails_after).map_err(failed)?;
+        }
+        if let Some(loads) = loads {
+            world = world.with_loads(loads.rules(&self.spec, &self.cluster, catalog)).map_err(failed)?;
+        }
+        if let Some(network) = network {
+            let setup = network.setup(&self.spec, &self.cluster, artefacts);
+            let data = DataSpec::new(setup);
+            let data = data.map_err(|why| SpecError::Data { file: self.spec.name.clone(), why })?;
+            world = world.with_data(data).map_err(failed)?;
+        }
+        Ok(world)
     }
 
     /// As its file says it.
@@ -250,9 +374,34 @@ impl Scenario {
     }
 }
 
+impl Spec {
+    /// The group of each node, in order of the nodes.
+    pub(crate) fn each_node(&self) -> impl Iterator<Item = &NodeSpec> {
+        self.nodes.iter().flat_map(|group| std::iter::repeat_n(group, group.count as usize))
+    }
+}
+
+impl NodeSpec {
+    fn check(&self) -> Result<(), options::OutOfRange> {
+        let positive = |what: &str, value: Option<f64>, least: f64| match value {
+            Some(value) if !(value.is_finite() && value >= least) => {
+                Err((format!("{what} of node {:?}", self.name), value.to_string(), "a number above 0"))
+            }
+            _ => Ok(()),
+        };
+        positive("per_rack", self.per_rack.map(f64::from), 1.0)?;
+        positive("memory_gb", self.memory_gb, 1e-9)?;
+        positive("cache_gb", self.cache_gb, 1e-9)?;
+        positive("nic_gb_per_s", self.nic_gb_per_s, 1e-9)
+    }
+}
+
 impl SpecError {
     fn with_file(mut self, name: &str) -> SpecError {
-        if let SpecError::Workload { file, .. } | SpecError::World { file, .. } = &mut self {
+        if let SpecError::Workload { file, .. }
+        | SpecError::World { file, .. }
+        | SpecError::Data { file, .. } = &mut self
+        {
             name.clone_into(file);
         }
         self
@@ -276,7 +425,13 @@ pub const BUILTIN: &[(&str, &str)] = builtin![
     "serving-burst",
     "serving-hetero",
     "one-server",
-    "hpc-256"
+    "hpc-256",
+    "preempt",
+    "locality",
+    "mix",
+    "serving-swap",
+    "elastic",
+    "edge",
 ];
 
 /// The built-in scenario of this name.

@@ -180,10 +180,10 @@ impl Timing {
         self.streams.binary_search_by_key(&model, |stream| stream.model).ok()
     }
 
-    /// How long a batch of `batch` requests takes; `None` where the model does not run, the batch is too large, or
+    /// How long a batch of `batch` requests takes in the default variant of the kind; `None` where the model does not run, the batch is too large, or
     /// there is no such batch size.
     pub fn batch(&self, stream: usize, slot: KindSlot, batch: u32) -> Option<Span> {
-        self.variant_batch(stream, 0, slot, batch)
+        self.variant_batch(stream, self.default_variant(stream, slot), slot, batch)
     }
 
     /// As [`Timing::batch`], for one of the variants that are accurate enough.
@@ -191,6 +191,12 @@ impl Timing {
         let index = (batch as usize).checked_sub(1)?;
         let rows = self.streams[stream].variants.get(usize::from(variant))?;
         rows.by_kind[slot].get(index).copied().filter(|&span| span != Span::MAX)
+    }
+
+    /// The variant that serves on a kind if nobody chooses: the reference, or the first that runs there.
+    pub fn default_variant(&self, stream: usize, slot: KindSlot) -> u16 {
+        let variants = &self.streams[stream].variants;
+        variants.iter().position(|rows| !rows.by_kind[slot].is_empty()).unwrap_or(0) as u16
     }
 
     /// How many variants of a model are accurate enough; the first is its reference.
@@ -210,7 +216,7 @@ impl Timing {
 
     /// The largest batch size that a kind takes of at most `batch`; 0 where the model does not run.
     pub fn largest(&self, stream: usize, slot: KindSlot, batch: u32) -> u32 {
-        self.variant_largest(stream, 0, slot, batch)
+        self.variant_largest(stream, self.default_variant(stream, slot), slot, batch)
     }
 
     /// As [`Timing::largest`], for one of the variants.
@@ -302,7 +308,8 @@ impl Timing {
 
     /// The largest batch a kind takes, 0 where the model does not run.
     pub fn max_batch(&self, stream: usize, slot: KindSlot) -> u32 {
-        self.streams[stream].variants[0].by_kind[slot].len() as u32
+        let variant = usize::from(self.default_variant(stream, slot));
+        self.streams[stream].variants[variant].by_kind[slot].len() as u32
     }
 }
 

@@ -269,9 +269,9 @@ impl<'a> View<'a> {
     }
 
     /// How long the job's devices are held before it goes on, if it was cut off.
-    fn restart(&self, id: JobId) -> Span {
+    pub fn restart(&self, id: JobId) -> Span {
         let again = self.discipline == Discipline::Free && self.progress(id).slices > 0;
-        if again { self.rules.resume.restart } else { Span::ZERO }
+        if again { self.rules.resume.restarts.of(self.job(id)) } else { Span::ZERO }
     }
 
     /// The share of a job that it has not done.
@@ -318,10 +318,20 @@ impl<'a> View<'a> {
         let fetch = self.data.filter(|_| !inputs.is_empty());
         let fetch = fetch.and_then(|data| longest(&|node| data.estimate(self.now, node, inputs)));
         let model = self.job(id).request_model();
-        let batch = |model| ModelBatch { model, variant: 0, batch: 1 };
-        let load =
-            self.loads.zip(model).and_then(|(loads, model)| longest(&|node| loads.time(node, batch(model))));
+        let load = self.loads.zip(model).and_then(|(loads, model)| {
+            longest(&|node| {
+                loads.time(node, ModelBatch { model, variant: self.served_as(model, node), batch: 1 })
+            })
+        });
         fetch.unwrap_or(Span::ZERO) + load.unwrap_or(Span::ZERO)
+    }
+
+    /// The variant of the catalogue that a node serves if nobody chooses.
+    fn served_as(&self, model: InferenceId, node: NodeId) -> u16 {
+        self.timing.stream_of(model).map_or(0, |stream| {
+            let variant = self.timing.default_variant(stream, self.slot_of(node));
+            self.timing.catalog_variant(stream, variant)
+        })
     }
 
     /// As [`View::setup`], for devices of one kind: those that the job would get now, or else the best there are.

@@ -10,9 +10,14 @@ use proptest::prelude::*;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::{Cluster, Node};
-use yardmaster_env::job::{Job, Task, Truth, Workload};
+use yardmaster_env::data::{
+    Artefact, ArtefactId, Compression, DataSetup, DataSpec, NodeData, Rack, RackId, Retention, Storage,
+    Switches,
+};
+use yardmaster_env::job::{Choice, Job, Task, Truth, Workload};
+use yardmaster_env::loads::LoadRules;
 use yardmaster_env::objective::Objective;
-use yardmaster_env::rules::{Autoscale, Change, NodeChange, Prices, Resume, Rules, Spread};
+use yardmaster_env::rules::{Autoscale, Change, NodeChange, Prices, Restarts, Resume, Rules, Spread};
 use yardmaster_env::sim::{Illegal, NodeState, Simulator, State, World};
 use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};
 use yardmaster_env::view::{Decision, Discipline};
@@ -31,7 +36,20 @@ struct Case {
     spread: bool,
     /// (machines that stay, waiting, idle, boot)
     autoscale: Option<(u32, u8, u64, u64)>,
+    equipment: Equipment,
     choices: Vec<usize>,
+}
+
+/// Parts of the world that are switched on.
+#[derive(Clone, Debug)]
+struct Equipment {
+    /// Training jobs in place of rigid ones, with choices of gang and batch.
+    elastic: bool,
+    memory: bool,
+    data: bool,
+    /// Whether models stay loaded.
+    loads: Option<bool>,
+    variants: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -42,21 +60,28 @@ struct JobCase {
     gang: u32,
     /// Whether it is a stage after the job before it.
     stage: bool,
-    /// Whether it is a request, which runs on devices of kind "v100" only.
+    /// Whether it is a request, which runs on some device kinds only.
     request: bool,
+    /// True over expected memory, in quarters.
+    memory: u8,
+    /// What it reads.
+    inputs: Vec<u32>,
 }
 
 fn job() -> impl Strategy<Value = JobCase> {
     let gap = prop_oneof![2 => Just(0_u64), 1 => 0..8_u64];
     let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.2));
-    (gap, 0..12_u64, proptest::option::of(0..16_u64), 1..5_u32, flags).prop_map(
-        |(gap, requested, truth, gang, (stage, request))| JobCase {
+    let needs = (2..8_u8, vec(0..4_u32, 0..3));
+    (gap, 0..12_u64, proptest::option::of(0..16_u64), 1..5_u32, flags, needs).prop_map(
+        |(gap, requested, truth, gang, (stage, request), (memory, inputs))| JobCase {
             gap,
             requested,
             truth,
             gang,
             stage,
             request,
+            memory,
+            inputs,
         },
     )
 }
@@ -65,18 +90,13 @@ fn case() -> impl Strategy<Value = Case> {
     let nodes = vec((0..3_u16, 1..4_u32, 0..2_u16), 1..5);
     let outages = vec((0..5_usize, 0..40_u64, 1..20_u64, any::<bool>()), 0..6);
     let rules = (any::<bool>(), 0..4_u64, proptest::option::of(1..5_u64), any::<bool>());
+    let equipment = (any::<[bool; 4]>(), proptest::option::of(any::<bool>())).prop_map(
+        |([elastic, memory, data, variants], loads)| Equipment { elastic, memory, data, loads, variants },
+    );
     let autoscale = proptest::option::weighted(0.3, (0..2_u32, 1..4_u8, 1..9_u64, 0..5_u64));
-    (nodes, vec(job(), 1..40), outages, rules, autoscale, vec(0..1000_usize, 1..40)).prop_map(
-        |(nodes, jobs, outages, (preempt, restart, checkpoint, spread), autoscale, choices)| Case {
-            nodes,
-            jobs,
-            outages,
-            preempt,
-            restart,
-            checkpoint,
-            spread,
-            autoscale,
-            choices,
+    (nodes, vec(job(), 1..40), outages, rules, (autoscale, equipment), vec(0..1000_usize, 1..40)).prop_map(
+        |(nodes, jobs, outages, (preempt, restart, checkpoint, spread), (autoscale, equipment), choices)| {
+            Case { equipment, nodes, jobs, outages, preempt, restart, checkpoint, spread, autoscale, choices }
         },
     )
 }
@@ -96,19 +116,44 @@ impl Case {
     }
 
     fn workload(&self, catalog: &Catalog) -> Workload {
-        let model = catalog.inference("resnet50-v2").unwrap();
+        let model = catalog.inference("resnet50-q").unwrap();
+        let training = catalog.training("ResNet-50").unwrap();
         let mut workload = Workload::default();
+        if self.equipment.variants {
+            workload.floors.push((model, 0.9));
+        }
+        for number in 0..4 + self.jobs.len() as u64 {
+            let bytes = if number < 4 { (1 + number) * 400 } else { 300 };
+            workload.artefacts.push(Artefact { name: format!("a{number}"), bytes, compression_ratio: 2.0 });
+        }
         let mut now = Time::ZERO;
         for (at, case) in self.jobs.iter().enumerate() {
             let stage = case.stage && at > 0;
             now += if stage { Span::ZERO } else { half_seconds(case.gap) };
             let requested = half_seconds(case.requested);
-            let task = if case.request { Task::Request { model } } else { Task::Rigid { requested } };
+            let samples = 60 * (1 + case.requested);
+            let task = match (case.request, self.equipment.elastic) {
+                (true, _) => Task::Request { model },
+                (false, true) => Task::Training { model: training, batch: 64 * case.gang, samples },
+                (false, false) => Task::Rigid { requested },
+            };
             let mut job = Job::new(at as u64, now, task, if case.request { 1 } else { case.gang });
             job.after = stage.then(|| JobId(at as u32 - 1));
-            let truth = case.truth.filter(|_| !case.request);
-            workload
-                .push(job, truth.map_or(Truth::AsEstimated, |truth| Truth::Duration(half_seconds(truth))));
+            if self.equipment.data {
+                job.inputs = case.inputs.iter().map(|&input| ArtefactId(input)).collect();
+                job.inputs.extend(stage.then(|| ArtefactId(4 + at as u32 - 1)));
+                job.output = Some(ArtefactId(4 + at as u32));
+            }
+            let truth = match (task, case.truth) {
+                (Task::Rigid { .. }, Some(truth)) => Truth::Duration(half_seconds(truth)),
+                (Task::Training { .. }, _) => {
+                    job.choices.extend([1, 2].map(|gang| Choice { gang, batch: 64 * gang }));
+                    let steps = case.truth.map_or(1.0, |truth| 0.5 + truth as f64 / 8.0);
+                    Truth::Needs { steps, memory: f64::from(case.memory) / 4.0 }
+                }
+                _ => Truth::AsEstimated,
+            };
+            workload.push(job, truth);
         }
         // Outages of one machine may overlap: the first repair ends them.
         for &(node, from, length, drain) in &self.outages {
@@ -138,7 +183,7 @@ impl Case {
         Rules {
             preempt: self.preempt,
             resume: Resume {
-                restart: half_seconds(self.restart),
+                restarts: Restarts::Alike(half_seconds(self.restart)),
                 checkpoint: self.checkpoint.map(half_seconds),
             },
             spread: if self.spread { Spread { nodes: 0.25, racks: 0.5 } } else { Spread::default() },
@@ -152,8 +197,52 @@ impl Case {
         let (cluster, workload) = (self.cluster(catalog), self.workload(catalog));
         let hold = Some(Span::from_secs(3));
         let objective = Objective::CompletionTime;
+        let setup = self.data(&cluster, workload.artefacts.clone());
         let world = World::new(catalog, cluster, workload, Discipline::Free, objective, hold).unwrap();
-        Arc::new(world.with_rules(self.rules()).unwrap())
+        let mut world = world.with_rules(self.rules()).unwrap();
+        if self.equipment.memory {
+            world = world.with_memory(catalog, half_seconds(1)).unwrap();
+        }
+        if let Some(keep) = self.equipment.loads {
+            world = world.with_loads(self.loads(catalog, keep)).unwrap();
+        }
+        if self.equipment.data {
+            world = world.with_data(DataSpec::new(setup).unwrap()).unwrap();
+        }
+        Arc::new(world)
+    }
+
+    /// Nodes that keep about two of the artefacts, behind links of 100 and 200 bytes a second.
+    fn data(&self, cluster: &Cluster, artefacts: Vec<Artefact>) -> DataSetup {
+        let node = |node: &Node| NodeData {
+            cache_bytes: 2000,
+            disk_bytes_per_s: 150.0,
+            nic_bytes_per_s: 100.0,
+            rack: RackId(u32::from(node.rack)),
+        };
+        DataSetup {
+            artefacts,
+            nodes: cluster.nodes().iter().map(node).collect(),
+            racks: vec![Rack { uplink_bytes_per_s: 200.0 }; 2],
+            storage: Storage { bytes_per_s: 250.0, latency: half_seconds(1) },
+            link_latency: Span::ZERO,
+            switches: Switches {
+                caching: true,
+                replication: true,
+                compression: Some(Compression { decompressed_bytes_per_s: 180.0 }),
+            },
+        }
+    }
+
+    /// Devices that hold the reference and some requests.
+    fn loads(&self, catalog: &Catalog, keep: bool) -> LoadRules {
+        LoadRules {
+            retention: if keep { Retention::Reserve } else { Retention::OnDemand },
+            bytes_per_s: 1e8,
+            latency: half_seconds(1),
+            memory_bytes: vec![400_000_000; self.nodes.len()],
+            models: LoadRules::footprints(catalog),
+        }
     }
 
     /// In the long run work is preferred to waiting and to preempting.
@@ -231,7 +320,8 @@ proptest! {
     /// Restarts are paid, nothing else is added: what is not wasted is exactly the work.
     #[test]
     fn time_held_is_work_and_waste(case in case()) {
-        let case = Case { spread: false, ..case };
+        let off = Equipment { elastic: false, memory: false, data: false, loads: None, variants: false };
+        let case = Case { spread: false, equipment: off, ..case };
         let sim = case.play(Simulator::new(case.world()), |_| Ok(()))?;
         let world = sim.world();
         let mut work = 0.0;

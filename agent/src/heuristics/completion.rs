@@ -125,7 +125,7 @@ impl Policy for EarliestCompletion {
         chosen
             .and_then(|(_, work, slot, batch)| {
                 let nodes = view.place_job(work.job, slot)?;
-                Some(Decision::Start { job: work.job, nodes, batch, variant: 0 })
+                Some(Decision::Start { job: work.job, nodes, batch, variant: work.variant(view, slot) })
             })
             .unwrap_or(Decision::Wait { until })
     }

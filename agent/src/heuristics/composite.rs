@@ -72,7 +72,10 @@ impl Composite {
     fn start(&mut self, view: &View<'_>, work: Work) -> Option<Result<Decision, Time>> {
         let (slot, nodes) = self.placing.choose(view, work)?;
         Some(match self.batching.choose(view, work, slot) {
-            Serve::Now(batch) => Ok(Decision::Start { job: work.job, nodes, batch, variant: 0 }),
+            Serve::Now(batch) => {
+                let variant = work.variant(view, slot);
+                Ok(Decision::Start { job: work.job, nodes, batch, variant })
+            }
             Serve::Hold(until) => Err(until),
         })
     }

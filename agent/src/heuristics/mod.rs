@@ -43,6 +43,11 @@ impl Work {
         }
     }
 
+    /// The variant that serves requests on a kind; 0 for a job.
+    pub fn variant(&self, view: &View<'_>, slot: KindSlot) -> u16 {
+        self.stream.map_or(0, |stream| view.timing.default_variant(stream, slot))
+    }
+
     /// Estimated duration on a kind in the largest batch; `None` where the work does not run.
     pub fn span(&self, view: &View<'_>, slot: KindSlot) -> Option<Span> {
         match self.stream {

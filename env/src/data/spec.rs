@@ -31,7 +31,7 @@ impl RackId {
 }
 
 /// Something that a start needs on its node: weights, a data set, the output of another job. It never changes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Artefact {
     /// Unique in its spec.
     pub name: String,

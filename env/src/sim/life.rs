@@ -54,7 +54,7 @@ impl Simulator {
         let Size { batch, variant } = size;
         let fetch = self.fetch(first, &nodes);
         let load = self.load(first, &nodes, size);
-        let setup = load + self.restart_of(first);
+        let setup = load + self.view().restart(first);
         let lengths = self.lengths(first, &nodes, slot, size);
         let members = self.take(first, batch);
         for &id in &members {
@@ -138,7 +138,7 @@ impl Simulator {
             let first = run.members[0];
             let size = Size { batch: run.batch, variant: run.variant };
             let lengths = self.lengths(first, &run.nodes, run.slot, size);
-            let ready = self.now + self.restart_of(first);
+            let ready = self.now + self.view().restart(first);
             self.running.change(at, |run| {
                 (run.fetching, run.ready, run.expected_finish) = (false, ready, ready + lengths.expected);
             });
@@ -222,12 +222,6 @@ impl Simulator {
     /// Steps that a job has done, where these are kept.
     fn done(&self, job: JobId) -> u64 {
         if self.world.discipline == Discipline::Free { self.view().progress(job).steps } else { 0 }
-    }
-
-    /// How long the job's devices are held before it goes on.
-    fn restart_of(&self, job: JobId) -> Span {
-        let again = self.world.discipline == Discipline::Free && self.view().progress(job).slices > 0;
-        if again { self.world.rules.resume.restart } else { Span::ZERO }
     }
 
     /// Releases the batch or job that finishes next.

@@ -244,7 +244,7 @@ impl World {
     /// # Errors
     /// Rules that the discipline cannot follow, or that name machines which are not there.
     pub fn with_rules(self, rules: Rules) -> Result<World, WorldError> {
-        let plain = Rules { resume: rules.resume, prices: rules.prices, ..Rules::default() };
+        let plain = Rules { resume: rules.resume.clone(), prices: rules.prices, ..Rules::default() };
         if self.discipline != Discipline::Free && rules != plain {
             return Err(WorldError::RulesNeedFree);
         }
@@ -289,9 +289,12 @@ impl World {
         let models: Vec<InferenceId> = self.timing.models().collect();
         for (stream, &model) in models.iter().enumerate() {
             for (at, node) in self.cluster.nodes().iter().enumerate() {
-                let served = self.timing.max_batch(stream, self.slot_of(NodeId(at as u32))) > 0;
+                let slot = self.slot_of(NodeId(at as u32));
+                let served = self.timing.max_batch(stream, slot) > 0;
+                let default = self.timing.default_variant(stream, slot);
+                let variant = self.timing.catalog_variant(stream, default);
                 let (bytes, memory) =
-                    (loads.bytes(ModelBatch { model, variant: 0, batch: 1 }), loads.memory(at));
+                    (loads.bytes(ModelBatch { model, variant, batch: 1 }), loads.memory(at));
                 if served && bytes > memory {
                     return Err(WorldError::ModelTooLarge { node: node.name.clone(), bytes, memory });
                 }
@@ -418,7 +421,12 @@ impl World {
         let slots = (0..self.timing.kinds()).filter(|&slot| devices[slot] >= job.gang);
         slots
             .filter_map(|slot| match stream {
-                Some(stream) => self.timing.batch(stream, slot, 1),
+                Some(stream) => {
+                    let variants = 0..self.timing.variants(stream);
+                    let spans =
+                        variants.filter_map(|variant| self.timing.variant_batch(stream, variant, slot, 1));
+                    spans.min()
+                }
                 None => self.timing.job(id.index(), slot),
             })
             .min()

@@ -26,6 +26,14 @@ pub enum WorkloadError {
         /// The nearest model, and all of them.
         suggestion: String,
     },
+    /// A device kind is not in the catalogue.
+    #[error("device kind `{kind}` is not in the catalogue; {suggestion}")]
+    UnknownKind {
+        /// The kind.
+        kind: String,
+        /// The nearest kind, and all of them.
+        suggestion: String,
+    },
     /// The cluster has no kind of device that can run something.
     #[error("{what} on no device kind of this cluster ({kinds}); change the workload or add devices")]
     NotRunnable {

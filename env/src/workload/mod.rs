@@ -6,8 +6,10 @@
 mod arrivals;
 mod capacity;
 mod clients;
+mod dress;
 mod error;
 mod lublin;
+mod pipelines;
 mod random;
 mod requests;
 mod training;
@@ -17,15 +19,19 @@ use serde::{Deserialize, Serialize};
 pub use arrivals::{Process, Rate};
 pub use capacity::{Demand, capacity};
 pub use clients::ClientSource;
+pub(crate) use dress::surprise_memory;
+pub use dress::{Datasets, Elastic};
 pub use error::WorkloadError;
 pub use lublin::{LublinSource, Population};
+pub use pipelines::{PipelineSource, Stage};
 pub use random::derive_seed;
 pub use requests::{RequestSource, Stream};
 pub use training::{GangShare, SizeClass, TrainingSource};
 
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
-use crate::job::Workload;
+use crate::job::{Job, Task, Truth, Workload};
+use crate::units::{JobId, Time};
 
 /// What generates a workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +45,8 @@ pub enum Source {
     Lublin(LublinSource),
     /// Inference requests of a closed loop of clients.
     Clients(ClientSource),
+    /// Chains of stages.
+    Pipelines(PipelineSource),
     /// Several sources at once, each with a seed of its own; jobs are numbered anew in order of arrival.
     Mix(Vec<Source>),
 }
@@ -60,6 +68,7 @@ impl Source {
             Source::Requests(source) => source.generate(catalog, cluster, seed),
             Source::Lublin(source) => source.generate(catalog, cluster, seed),
             Source::Clients(source) => source.generate(catalog, cluster),
+            Source::Pipelines(source) => source.generate(catalog, cluster, seed),
             Source::Mix(sources) => mix(sources, catalog, cluster, seed),
         }
     }
@@ -74,7 +83,8 @@ fn mix(
     if sources.is_empty() {
         return Err(WorkloadError::Settings("a mix needs at least one source"));
     }
-    let mut jobs = Vec::new();
+    let mut mixed = Workload::default();
+    let mut parts = Vec::new();
     for (index, source) in (0..).zip(sources) {
         let part = source.generate(catalog, cluster, derive_seed(seed, index))?;
         if part.clients.is_some() {
@@ -82,14 +92,37 @@ fn mix(
                 "clients cannot be part of a mix: their requests have no order before they are answered",
             ));
         }
-        jobs.extend(part.jobs.into_iter().zip(part.truths));
+        parts.push(adopt(&mut mixed, part));
     }
-    jobs.sort_by_key(|(job, _)| job.arrival);
-    for (label, (job, _)) in (0..).zip(&mut jobs) {
-        job.label = label;
+    // (arrival, part, place in it): stages of a pipeline stay in order.
+    let mut order: Vec<(Time, usize, usize)> = Vec::new();
+    for (at, part) in parts.iter().enumerate() {
+        order.extend(part.iter().enumerate().map(|(place, (job, _))| (job.arrival, at, place)));
     }
-    let (jobs, truths) = jobs.into_iter().unzip();
-    Ok(Workload { jobs, truths, ..Workload::default() })
+    order.sort_unstable();
+    let mut ids: Vec<Vec<JobId>> = parts.iter().map(|part| vec![JobId(0); part.len()]).collect();
+    for (id, &(_, part, place)) in order.iter().enumerate() {
+        ids[part][place] = JobId(id as u32);
+        let (job, truth) = parts[part][place].clone();
+        let after = job.after.map(|before| ids[part][before.index()]);
+        mixed.push(Job { label: id as u64, after, ..job }, truth);
+    }
+    Ok(mixed)
+}
+
+/// Takes over what the jobs of a part refer to; gives the jobs, which refer to it in its new place.
+fn adopt(mixed: &mut Workload, part: Workload) -> Vec<(Job, Truth)> {
+    let (speeds, artefacts) = (mixed.speeds.len() as u32, mixed.artefacts.len() as u32);
+    mixed.speeds.extend(part.speeds);
+    mixed.artefacts.extend(part.artefacts);
+    let mut jobs: Vec<(Job, Truth)> = part.jobs.into_iter().zip(part.truths).collect();
+    for (job, _) in &mut jobs {
+        if let Task::Steps { speeds: at, .. } = &mut job.task {
+            *at += speeds;
+        }
+        job.inputs.iter_mut().chain(&mut job.output).for_each(|artefact| artefact.0 += artefacts);
+    }
+    jobs
 }
 
 /// A rate in jobs per second; `capacity` is asked only for a load.
