@@ -11,6 +11,7 @@ mod output;
 mod report;
 mod simulate;
 mod speed;
+mod summary;
 mod train;
 
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
 use crate::objective::Objective;
+use crate::rules::{Prices, Rules};
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
@@ -38,6 +39,9 @@ pub struct Spec {
     pub batches: Batches,
     /// What is to be made small.
     pub objective: Objective,
+    /// What energy and money count in the objective besides.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prices: Prices,
     /// The rule that learned policies start from.
     pub prior: String,
     /// The machines.
@@ -181,6 +185,11 @@ impl Scenario {
         if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
             return Err(range("hold_ms".into(), hold.to_string(), "above 0"));
         }
+        for (what, price) in [("prices.kwh", spec.prices.kwh), ("prices.dollar", spec.prices.dollar)] {
+            if !(price >= 0.0 && price.is_finite()) {
+                return Err(range(what.into(), price.to_string(), "a number from 0"));
+            }
+        }
         let mut nodes = Vec::new();
         for group in &spec.nodes {
             let kind = catalog.kind(&group.kind).ok_or_else(|| SpecError::UnknownKind {
@@ -219,9 +228,10 @@ impl Scenario {
             .generate(catalog, &self.cluster, seed)
             .map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
-        let Spec { discipline, objective, late, batches, .. } = self.spec;
+        let Spec { discipline, objective, late, batches, prices, .. } = self.spec;
         World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
             .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
+            .and_then(|world| world.with_rules(Rules { prices, ..Rules::default() }))
             .map_err(|why| SpecError::World { file: file(), why })
     }
 
@@ -298,6 +308,27 @@ mod tests {
         for (name, _) in BUILTIN {
             let scenario = builtin(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(scenario.spec().name, *name);
+        }
+    }
+
+    #[test]
+    fn prices_are_read_and_must_not_be_negative() {
+        let tiny = BUILTIN.iter().find(|(name, _)| *name == "tiny").map_or("", |(_, text)| *text);
+        let scenario = Scenario::parse(&format!("{tiny}\n[prices]\nkwh = 0.5\n"), "own").unwrap();
+        assert_eq!(scenario.spec().prices, Prices { kwh: 0.5, dollar: 0.0 });
+        assert_eq!(scenario.world(1).unwrap().rules.prices, scenario.spec().prices);
+        assert_ne!(scenario.digest(), builtin("tiny").unwrap().digest());
+        let error = Scenario::parse(&format!("{tiny}\n[prices]\ndollar = -1\n"), "own").unwrap_err();
+        assert_eq!(error.to_string(), "own: prices.dollar is -1, it must be a number from 0");
+    }
+
+    #[test]
+    fn energy_and_cost_are_objectives_of_a_scenario() {
+        for (kind, unit) in [("energy", "kWh"), ("cost", "USD")] {
+            let (_, tiny) = BUILTIN.iter().find(|(name, _)| *name == "tiny").unwrap();
+            let text = tiny.replace("completion-time", kind);
+            let objective = Scenario::parse(&text, kind).unwrap().spec().objective;
+            assert_eq!((objective.name(), objective.unit()), (kind, unit));
         }
     }
 
