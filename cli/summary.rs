@@ -45,17 +45,14 @@ pub(crate) fn text(title: &str, metrics: &Metrics, decisions_per_s: f64) -> Stri
 }
 
 fn completion(m: &Metrics, decisions_per_s: f64) -> Section {
-    let jct = format!(
-        "mean {:.3} s, p50 {:.3} s, p95 {:.3} s, p99 {:.3} s",
-        m.mean_jct_s, m.p50_jct_s, m.p95_jct_s, m.p99_jct_s
-    );
+    let [mean, p50, p95, p99] = [m.mean_jct_s, m.p50_jct_s, m.p95_jct_s, m.p99_jct_s].map(time);
     let slowdown = format!("mean {:.2}, largest {:.1}", m.mean_bounded_slowdown, m.max_bounded_slowdown);
     Section::new("completion")
         .row("jobs finished", format!("{} ({} refused, {} dropped)", m.jobs, m.refused, m.dropped))
-        .row("completion time", jct)
-        .row("wait", format!("mean {:.3} s, longest {:.3} s", m.mean_wait_s, m.max_wait_s))
+        .row("completion time", format!("mean {mean}, p50 {p50}, p95 {p95}, p99 {p99}"))
+        .row("wait", format!("mean {}, longest {}", time(m.mean_wait_s), time(m.max_wait_s)))
         .row("bounded slowdown", slowdown)
-        .row("makespan", format!("{:.1} s", m.makespan_s))
+        .row("makespan", time(m.makespan_s))
         .row_if(m.deadlines == 0 && m.goodput_samples_per_s > 0.0, "throughput", || goodput(m))
         .row_if(m.mean_batch > 0.0, "mean batch", || format!("{:.2} requests", m.mean_batch))
         .row("decisions", format!("{} ({decisions_per_s:.0} a second)", m.decisions))
@@ -72,7 +69,10 @@ fn service_levels(m: &Metrics) -> Section {
 
 /// Jobs a second, and samples where there is training.
 fn goodput(m: &Metrics) -> String {
-    let jobs = format!("{} jobs/s", number(m.goodput_per_s));
+    let jobs = match m.goodput_per_s {
+        rate if rate < 0.1 => format!("{} jobs/h", number(3600.0 * rate)),
+        rate => format!("{} jobs/s", number(rate)),
+    };
     if m.goodput_samples_per_s > 0.0 {
         format!("{jobs}, {} samples/s", number(m.goodput_samples_per_s))
     } else {
@@ -91,7 +91,7 @@ fn machines(m: &Metrics) -> Section {
     section
         .row_if(idle > 0.0, "idle while waiting", || {
             let share = percent(machines.idle_while_waiting_share);
-            format!("{share} of device-time, {} device-hours", number(idle))
+            format!("{share} of device-time, {}", device_time(idle))
         })
         .row_if(idle > 0.0 && machines.fragmentation.is_some(), "fragmentation", || {
             let share = percent(machines.fragmentation.unwrap_or(0.0));
@@ -103,18 +103,19 @@ fn machines(m: &Metrics) -> Section {
 }
 
 fn of_kind(kind: &KindUse) -> String {
-    format!("{} of {} device-hours", percent(kind.utilization), number(kind.service_device_h))
+    format!("{} of {}", percent(kind.utilization), device_time(kind.service_device_h))
 }
 
 fn cost(m: &Metrics) -> Section {
     let (kwh, dollars) = (m.machines.energy_kwh, m.machines.dollars);
-    let each = |total: f64, unit: &str| match m.jobs {
-        0 => String::new(),
-        jobs => format!(", {} {unit} a job", number(total / jobs as f64)),
-    };
-    Section::new("cost")
-        .row_if(kwh > 0.0, "energy", || format!("{} kWh{}", number(kwh), each(kwh, "kWh")))
-        .row_if(dollars > 0.0, "price", || format!("{} USD{}", number(dollars), each(dollars, "USD")))
+    let each = |total: f64| total / m.jobs.max(1) as f64;
+    let price = |dollars: f64| format!("{} USD", number(dollars));
+    let both = |what: fn(f64) -> String, total| format!("{}, {} a job", what(total), what(each(total)));
+    Section::new("cost").row_if(kwh > 0.0, "energy", || both(energy, kwh)).row_if(
+        dollars > 0.0,
+        "price",
+        || both(price, dollars),
+    )
 }
 
 fn fairness(m: &Metrics) -> Section {
@@ -132,17 +133,20 @@ fn fairness(m: &Metrics) -> Section {
 
 fn waste(m: &Metrics) -> Section {
     let wasted = &m.wasted;
-    let hours = |hours: f64| format!("{} device-hours", number(hours));
     let cut = wasted.preemptions + wasted.cut_off + wasted.out_of_memory > 0;
     Section::new("waste")
         .row_if(cut, "cut off", || {
             let (preempted, failed, memory) = (wasted.preemptions, wasted.cut_off, wasted.out_of_memory);
             format!("{preempted} preempted, {failed} by failures, {memory} out of memory")
         })
-        .row_if(wasted.restart_waste_device_h > 0.0, "restarts", || hours(wasted.restart_waste_device_h))
-        .row_if(wasted.failure_waste_device_h > 0.0, "failures", || hours(wasted.failure_waste_device_h))
+        .row_if(wasted.restart_waste_device_h > 0.0, "restarts", || {
+            device_time(wasted.restart_waste_device_h)
+        })
+        .row_if(wasted.failure_waste_device_h > 0.0, "failures", || {
+            device_time(wasted.failure_waste_device_h)
+        })
         .row_if(wasted.out_of_memory_waste_device_h > 0.0, "out of memory", || {
-            hours(wasted.out_of_memory_waste_device_h)
+            device_time(wasted.out_of_memory_waste_device_h)
         })
         .row_if(wasted.waste_share > 0.0, "in all", || {
             format!("{} of device-time in use", percent(wasted.waste_share))
@@ -151,6 +155,25 @@ fn waste(m: &Metrics) -> Section {
 
 fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
+}
+
+/// Milliseconds below a second.
+fn time(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} ms", number(1e3 * seconds)) } else { format!("{} s", number(seconds)) }
+}
+
+/// Device-seconds below an hour.
+fn device_time(hours: f64) -> String {
+    if hours < 1.0 {
+        format!("{} device-seconds", number(3600.0 * hours))
+    } else {
+        format!("{} device-hours", number(hours))
+    }
+}
+
+/// Watt-hours below a tenth of a kilowatt-hour.
+fn energy(kwh: f64) -> String {
+    if kwh < 0.1 { format!("{} Wh", number(1e3 * kwh)) } else { format!("{} kWh", number(kwh)) }
 }
 
 fn percent(share: f64) -> String {
@@ -188,6 +211,13 @@ mod tests {
         metrics.wasted = Wasted { cut_off: 1, ..Wasted::default() };
         let all = ["completion", "service levels", "machines", "cost", "fairness", "waste"];
         assert_eq!(headings(&metrics), all);
+    }
+
+    #[test]
+    fn small_quantities_have_smaller_units() {
+        assert_eq!([0.002, 2.5, 0.0].map(time), ["2.000 ms", "2.500 s", "0 ms"]);
+        assert_eq!([0.5, 2.0].map(device_time), ["1800 device-seconds", "2.000 device-hours"]);
+        assert_eq!([0.05, 2.0].map(energy), ["50.00 Wh", "2.000 kWh"]);
     }
 
     #[test]
