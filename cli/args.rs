@@ -107,7 +107,7 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "NAME", value_delimiter = ',', required_unless_present = "speed")]
     pub(crate) scenario: Vec<String>,
     /// Measure how many decisions a second this machine makes instead
-    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "markdown"])]
+    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "markdown", "columns"])]
     pub(crate) speed: bool,
     /// With --speed: a batch-queue trace (.swf) in place of the generated one
     #[arg(long, value_name = "FILE", requires = "speed")]
@@ -127,6 +127,10 @@ pub(crate) struct Bench {
     /// Which test episodes; any number gives others, never those of training or validation
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// Further columns of the tables, separated by commas, as they are called in the JSON: energy_kwh, dollars,
+    /// jain_users_slowdown ...
+    #[arg(long, value_name = "a,b,c", value_delimiter = ',')]
+    pub(crate) columns: Vec<String>,
     /// Write the results as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
@@ -43,6 +43,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     }
     let [json, markdown] =
         Output::all([("--json", args.json.as_deref()), ("--markdown", args.markdown.as_deref())])?;
+    check_columns(&args.columns)?;
     let scenarios = scenarios(&args.scenario)?;
     let bar = ProgressBar::new(args.episodes * scenarios.len() as u64);
     bar.set_style(ProgressStyle::with_template("{msg:>16} [{bar:40}] {pos}/{len} episodes, {eta} left")?);
@@ -54,15 +55,24 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     bar.finish_and_clear();
     let quiet = [&json, &markdown].into_iter().flatten().any(Output::is_stdout);
     if !quiet {
-        Output::Stdout.write(&report::terminal(&comparisons))?;
+        Output::Stdout.write(&report::terminal(&comparisons, &args.columns))?;
     }
     if let Some(json) = json {
         json.write(&(serde_json::to_string_pretty(&comparisons)? + "\n"))?;
     }
     if let Some(markdown) = markdown {
-        markdown.write(&report::markdown(&comparisons))?;
+        markdown.write(&report::markdown(&comparisons, &args.columns))?;
     }
     Ok(())
+}
+
+fn check_columns(columns: &[String]) -> Result<()> {
+    let known = report::measures();
+    let unknown = columns.iter().find(|column| !known.contains(column));
+    match unknown {
+        Some(column) => bail!("unknown column {column:?}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
 }
 
 fn scenarios(names: &[String]) -> Result<Vec<Scenario>> {

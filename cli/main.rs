@@ -15,6 +15,7 @@ mod published;
 mod report;
 mod simulate;
 mod speed;
+mod summary;
 mod train;
 
 use std::process::ExitCode;

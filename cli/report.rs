@@ -3,21 +3,27 @@
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, Table, presets};
-use yardmaster_agent::evaluate::{Ratio, Row};
+use serde_json::Value;
+use yardmaster_agent::evaluate::{Ratio, Row, Summary};
 
 use crate::bench::Comparison;
 use crate::pack;
+use crate::summary::number;
 
 const HEADER: [&str; 7] = ["policy", "mean", "95 % interval", "p50", "p99", "ratio to best rule", "mean JCT"];
 
-/// Tables for a terminal.
-pub(crate) fn terminal(comparisons: &[Comparison]) -> String {
-    render(comparisons, presets::UTF8_FULL_CONDENSED)
+/// The measures that `--columns` can add to a table: those of a row's `metrics` in the JSON.
+pub(crate) fn measures() -> Vec<String> {
+    let fields = fields(&Summary::default());
+    fields.into_iter().map(|(name, _)| name).collect()
 }
 
-/// Tables in Markdown.
-pub(crate) fn markdown(comparisons: &[Comparison]) -> String {
-    render(comparisons, presets::ASCII_MARKDOWN)
+/// Name and value of each measure.
+fn fields(summary: &Summary) -> Vec<(String, Value)> {
+    match serde_json::to_value(summary) {
+        Ok(Value::Object(fields)) => fields.into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// How a table is drawn.
@@ -58,18 +64,30 @@ pub(crate) fn packing(rows: &[pack::Row], style: Style) -> String {
     format!("{table}\n")
 }
 
-fn render(comparisons: &[Comparison], preset: &str) -> String {
+/// Tables for a terminal, with further columns.
+pub(crate) fn terminal(comparisons: &[Comparison], columns: &[String]) -> String {
+    render(comparisons, columns, presets::UTF8_FULL_CONDENSED)
+}
+
+/// Tables in Markdown, with further columns.
+pub(crate) fn markdown(comparisons: &[Comparison], columns: &[String]) -> String {
+    render(comparisons, columns, presets::ASCII_MARKDOWN)
+}
+
+fn render(comparisons: &[Comparison], columns: &[String], preset: &str) -> String {
     let mut text = String::new();
     for comparison in comparisons {
         let Comparison { scenario, objective, unit, episodes, seed, .. } = comparison;
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{scenario}: {objective} [{unit}], {episodes} test episodes (seed {seed})\n");
         let mut table = Table::new();
-        table.load_preset(preset).set_header(HEADER);
+        let header = HEADER.into_iter().chain(columns.iter().map(String::as_str));
+        table.load_preset(preset).set_header(header);
         let mut rows: Vec<&Row> = comparison.policies.iter().collect();
         rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
         for row in &rows {
-            table.add_row(cells(row, comparison));
+            let further = columns.iter().map(|column| measure(row, column));
+            table.add_row(cells(row, comparison).into_iter().chain(further));
         }
         for column in table.column_iter_mut().skip(1) {
             column.set_cell_alignment(CellAlignment::Right);
@@ -94,6 +112,12 @@ fn cells(row: &Row, comparison: &Comparison) -> [String; 7] {
         ratio,
         format!("{} s", number(row.metrics.mean_jct_s)),
     ]
+}
+
+/// A dash where a measure does not apply.
+fn measure(row: &Row, name: &str) -> String {
+    let found = fields(&row.metrics).into_iter().find(|(known, _)| known == name);
+    found.and_then(|(_, value)| value.as_f64()).map_or("-".to_owned(), number)
 }
 
 /// The rule with the lowest mean among those that a row was compared with.
@@ -130,13 +154,4 @@ fn verdicts(comparison: &Comparison) -> String {
         text.push('\n');
     }
     text
-}
-
-/// Four significant digits.
-fn number(value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value}");
-    }
-    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 9) as usize;
-    format!("{value:.digits$}")
 }

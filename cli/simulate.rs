@@ -22,6 +22,7 @@ use yardmaster_env::view::Discipline;
 use crate::args::Simulate;
 use crate::input;
 use crate::output::Output;
+use crate::summary;
 
 /// Columns of a schedule drawn as text.
 const TEXT_CELLS: u64 = 100;
@@ -74,7 +75,8 @@ pub(crate) fn run(args: &Simulate) -> Result<()> {
     }
     let quiet = [&json, &starts, &gantt].into_iter().flatten().any(Output::is_stdout);
     if !quiet {
-        Output::Stdout.write(&summary(&report))?;
+        let title = format!("{} on {} (seed {})", report.policy, report.source, report.seed);
+        Output::Stdout.write(&summary::text(&title, &metrics, report.decisions_per_s))?;
     }
     if let Some(json) = json {
         json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
@@ -141,11 +143,12 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if workload.is_empty() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, rounds, serving, .. } = world;
+        let World { cluster, discipline, objective, hold, rounds, serving, rules, .. } = world;
         let catalog = Catalog::builtin();
         world = World::new(catalog, cluster, workload, discipline, objective, hold)?
             .with_rounds(rounds)?
-            .with_serving(catalog, serving)?;
+            .with_serving(catalog, serving)?
+            .with_rules(rules)?;
     }
     Ok((world, source))
 }
@@ -184,30 +187,6 @@ fn starts_csv(sim: &Simulator) -> String {
         let [arrival, start, finish] = [row.arrival, row.start, row.finish].map(metrics::seconds_text);
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{},{arrival},{start},{finish},{},{}", row.label, row.nodes, row.batch);
-    }
-    text
-}
-
-fn summary(report: &Report<'_>) -> String {
-    let m = report.metrics;
-    let mut text = format!("{} on {} (seed {})\n", report.policy, report.source, report.seed);
-    let rows = [
-        ("jobs finished", format!("{} ({} refused)", m.jobs, m.refused)),
-        (
-            "completion time",
-            format!("mean {:.3} s, p50 {:.3} s, p99 {:.3} s", m.mean_jct_s, m.p50_jct_s, m.p99_jct_s),
-        ),
-        ("wait", format!("mean {:.3} s, longest {:.3} s", m.mean_wait_s, m.max_wait_s)),
-        (
-            "bounded slowdown",
-            format!("mean {:.2}, largest {:.1}", m.mean_bounded_slowdown, m.max_bounded_slowdown),
-        ),
-        ("utilization", format!("{:.1} % over a makespan of {:.1} s", 100.0 * m.utilization, m.makespan_s)),
-        ("deadlines met", format!("{:.2} % of all ({} have one)", 100.0 * m.slo_attainment, m.deadlines)),
-        ("decisions", format!("{} ({:.0} a second)", m.decisions, report.decisions_per_s)),
-    ];
-    for (what, value) in rows {
-        text += &format!("  {what:<18} {value}\n");
     }
     text
 }

@@ -78,15 +78,32 @@ pub struct Ratio {
 
 /// Means over episodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 #[allow(missing_docs, reason = "the fields are those of Metrics")]
 pub struct Summary {
     pub mean_jct_s: f64,
     pub p50_jct_s: f64,
+    pub p95_jct_s: f64,
     pub p99_jct_s: f64,
     pub mean_wait_s: f64,
     pub mean_bounded_slowdown: f64,
     pub utilization: f64,
+    pub device_utilization: f64,
+    pub idle_while_waiting_share: f64,
+    /// `None` where it is not told in every episode.
+    pub fragmentation: Option<f64>,
     pub slo_attainment: f64,
+    pub dropped: f64,
+    pub goodput_per_s: f64,
+    pub goodput_samples_per_s: f64,
+    pub energy_kwh: f64,
+    pub dollars: f64,
+    pub jain_users_slowdown: f64,
+    pub jain_jobs_slowdown: f64,
+    pub mean_rho: f64,
+    pub max_rho: f64,
+    pub waste_share: f64,
+    pub preemptions: f64,
     pub mean_batch: f64,
     pub decisions: f64,
 }
@@ -145,14 +162,30 @@ fn row(contestants: &[Contestant], episodes: &[Vec<Metrics>], at: usize) -> Row 
 fn summary(episodes: &[Vec<Metrics>], at: usize) -> Summary {
     let count = episodes.len().max(1) as f64;
     let mean = |value: fn(&Metrics) -> f64| episodes.iter().map(|row| value(&row[at])).sum::<f64>() / count;
+    let fragmentation: Option<f64> = episodes.iter().map(|row| row[at].machines.fragmentation).sum();
     Summary {
         mean_jct_s: mean(|m| m.mean_jct_s),
         p50_jct_s: mean(|m| m.p50_jct_s),
+        p95_jct_s: mean(|m| m.p95_jct_s),
         p99_jct_s: mean(|m| m.p99_jct_s),
         mean_wait_s: mean(|m| m.mean_wait_s),
         mean_bounded_slowdown: mean(|m| m.mean_bounded_slowdown),
         utilization: mean(|m| m.utilization),
+        device_utilization: mean(|m| m.machines.device_utilization),
+        idle_while_waiting_share: mean(|m| m.machines.idle_while_waiting_share),
+        fragmentation: fragmentation.map(|sum| sum / count),
         slo_attainment: mean(|m| m.slo_attainment),
+        dropped: mean(|m| m.dropped as f64),
+        goodput_per_s: mean(|m| m.goodput_per_s),
+        goodput_samples_per_s: mean(|m| m.goodput_samples_per_s),
+        energy_kwh: mean(|m| m.machines.energy_kwh),
+        dollars: mean(|m| m.machines.dollars),
+        jain_users_slowdown: mean(|m| m.fairness.jain_users_slowdown),
+        jain_jobs_slowdown: mean(|m| m.fairness.jain_jobs_slowdown),
+        mean_rho: mean(|m| m.fairness.mean_rho),
+        max_rho: mean(|m| m.fairness.max_rho),
+        waste_share: mean(|m| m.wasted.waste_share),
+        preemptions: mean(|m| m.wasted.preemptions as f64),
         mean_batch: mean(|m| m.mean_batch),
         decisions: mean(|m| m.decisions as f64),
     }

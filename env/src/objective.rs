@@ -3,9 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use crate::job::Job;
+use crate::rules::Prices;
 use crate::units::{Span, Time};
 
-/// What is to be made small.
+/// What is to be made small, for each unit of weight that arrives. Energy and money can be added to any objective: see
+/// [`Prices`].
+///
+/// Energy and cost alone do not reward waiting for ever. The machines in service draw power and cost money until the
+/// last job has finished, and only then an episode ends; what a job itself takes is spent sooner or later. Where
+/// autoscaling lets all machines leave, waiting is free, and still saves nothing. This holds of whole, undiscounted
+/// episodes: a learner that discounts, or whose episodes are truncated, gains from putting work off.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
@@ -21,15 +28,21 @@ pub enum Objective {
         /// Weight of the latency term; a small one separates schedules that miss equally often.
         latency: f64,
     },
+    /// Energy of all machines in service from the first submission to the last completion, in kilowatt-hours.
+    Energy,
+    /// Price of all machines in service over that time, in US dollars.
+    Cost,
 }
 
 impl Objective {
-    /// One word for tables: `completion-time`, `slowdown` or `misses`.
+    /// One word for tables, as in a scenario: `completion-time`, `slowdown`, `misses`, `energy` or `cost`.
     pub fn name(&self) -> &'static str {
         match self {
             Objective::CompletionTime => "completion-time",
             Objective::Slowdown { .. } => "slowdown",
             Objective::Misses { .. } => "misses",
+            Objective::Energy => "energy",
+            Objective::Cost => "cost",
         }
     }
 
@@ -39,6 +52,17 @@ impl Objective {
             Objective::CompletionTime => "s",
             Objective::Slowdown { .. } => "x",
             Objective::Misses { .. } => "share",
+            Objective::Energy => "kWh",
+            Objective::Cost => "USD",
+        }
+    }
+
+    /// What energy and money count in it.
+    pub fn prices(&self) -> Prices {
+        match self {
+            Objective::Energy => Prices { kwh: 1.0, dollar: 0.0 },
+            Objective::Cost => Prices { kwh: 0.0, dollar: 1.0 },
+            _ => Prices::default(),
         }
     }
 
@@ -52,6 +76,7 @@ impl Objective {
                     Some(deadline) => latency / (deadline - job.arrival).as_secs_f64().max(1e-9),
                     None => 0.0,
                 },
+                Objective::Energy | Objective::Cost => 0.0,
             }
     }
 

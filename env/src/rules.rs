@@ -1,6 +1,7 @@
 //! What becomes of work and machines once something has been started: preemption, failures, machines that come and go,
 //! gangs that are spread, and what devices cost. Each rule is off unless a scenario asks for it.
 
+use std::ops::Add;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -102,7 +103,8 @@ pub struct Autoscale {
     pub boot: Span,
 }
 
-/// What energy and money count in the objective, in its unit, for each unit of weight that arrives.
+/// What energy and money count in the objective, in its unit: an objective of completion time with `kwh = 600` holds
+/// a kilowatt-hour to be worth as much as ten minutes of a job of weight 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prices {
@@ -112,6 +114,14 @@ pub struct Prices {
     /// Of a US dollar.
     #[serde(default)]
     pub dollar: f64,
+}
+
+impl Add for Prices {
+    type Output = Prices;
+
+    fn add(self, other: Prices) -> Prices {
+        Prices { kwh: self.kwh + other.kwh, dollar: self.dollar + other.dollar }
+    }
 }
 
 /// What happens to a machine.

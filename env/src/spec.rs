@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Node};
 use crate::data::{Artefact, DataError, DataSpec};
 use crate::job::Workload;
 use crate::objective::Objective;
-use crate::rules::Spread;
+use crate::rules::{Prices, Rules, Spread};
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
@@ -76,6 +76,9 @@ pub struct Spec {
     pub estimates: Estimates,
     /// What is to be made small.
     pub objective: Objective,
+    /// What energy and money count in the objective besides.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub prices: Prices,
     /// The rule that learned policies start from.
     pub prior: String,
     /// The machines.
@@ -243,6 +246,11 @@ impl Scenario {
             return Err(range("hold_ms".into(), hold.to_string(), "above 0"));
         }
         spec.check_options().map_err(|(what, value, must)| range(what, value, must))?;
+        for (what, price) in [("prices.kwh", spec.prices.kwh), ("prices.dollar", spec.prices.dollar)] {
+            if !(price >= 0.0 && price.is_finite()) {
+                return Err(range(what.into(), price.to_string(), "a number from 0"));
+            }
+        }
         let mut nodes = Vec::new();
         let mut groups: BTreeMap<String, Vec<NodeId>> = BTreeMap::new();
         let mut racks = 1;
@@ -296,12 +304,12 @@ impl Scenario {
             .generate(catalog, &self.cluster, seed)
             .map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
-        let Spec { discipline, objective, late, batches, .. } = self.spec;
+        let Spec { discipline, objective, late, batches, prices, .. } = self.spec;
         self.dress(catalog, &mut workload, seed)?;
         let artefacts = workload.artefacts.clone();
         let world = World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
             .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
-            .and_then(|world| world.with_rules(self.spec.rules(&self.groups, catalog)));
+            .and_then(|world| world.with_rules(Rules { prices, ..self.spec.rules(&self.groups, catalog) }));
         let world = world.map_err(|why| SpecError::World { file: file(), why })?;
         self.equip(catalog, world, artefacts)
     }
@@ -453,6 +461,27 @@ mod tests {
         for (name, _) in BUILTIN {
             let scenario = builtin(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(scenario.spec().name, *name);
+        }
+    }
+
+    #[test]
+    fn prices_are_read_and_must_not_be_negative() {
+        let tiny = BUILTIN.iter().find(|(name, _)| *name == "tiny").map_or("", |(_, text)| *text);
+        let scenario = Scenario::parse(&format!("{tiny}\n[prices]\nkwh = 0.5\n"), "own").unwrap();
+        assert_eq!(scenario.spec().prices, Prices { kwh: 0.5, dollar: 0.0 });
+        assert_eq!(scenario.world(1).unwrap().rules.prices, scenario.spec().prices);
+        assert_ne!(scenario.digest(), builtin("tiny").unwrap().digest());
+        let error = Scenario::parse(&format!("{tiny}\n[prices]\ndollar = -1\n"), "own").unwrap_err();
+        assert_eq!(error.to_string(), "own: prices.dollar is -1, it must be a number from 0");
+    }
+
+    #[test]
+    fn energy_and_cost_are_objectives_of_a_scenario() {
+        for (kind, unit) in [("energy", "kWh"), ("cost", "USD")] {
+            let (_, tiny) = BUILTIN.iter().find(|(name, _)| *name == "tiny").unwrap();
+            let text = tiny.replace("completion-time", kind);
+            let objective = Scenario::parse(&text, kind).unwrap().spec().objective;
+            assert_eq!((objective.name(), objective.unit()), (kind, unit));
         }
     }
 

@@ -199,6 +199,11 @@ impl Timing {
         variants.iter().position(|rows| !rows.by_kind[slot].is_empty()).unwrap_or(0) as u16
     }
 
+    /// Whether any of the variants runs on a kind.
+    pub fn is_served(&self, stream: usize, slot: KindSlot) -> bool {
+        self.max_batch(stream, slot) > 0
+    }
+
     /// How many variants of a model are accurate enough; the first is its reference.
     pub fn variants(&self, stream: usize) -> u16 {
         self.streams[stream].variants.len() as u16

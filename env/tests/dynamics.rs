@@ -16,6 +16,7 @@ use yardmaster_env::data::{
 };
 use yardmaster_env::job::{Choice, Job, Task, Truth, Workload};
 use yardmaster_env::loads::LoadRules;
+use yardmaster_env::metrics::Metrics;
 use yardmaster_env::objective::Objective;
 use yardmaster_env::rules::{Autoscale, Change, NodeChange, Prices, Restarts, Resume, Rules, Spread};
 use yardmaster_env::sim::{Illegal, NodeState, Simulator, State, World};
@@ -384,6 +385,33 @@ proptest! {
             .sum();
         prop_assert!((usage.dollars - dollars).abs() < 1e-9 * (1.0 + dollars));
         prop_assert!((usage.energy_j - joules).abs() < 1e-9 * (1.0 + joules));
+    }
+
+    /// Shares lie in [0, 1], and energy between that of the same machines all idle and all in use.
+    #[test]
+    fn measures_are_within_their_bounds(case in case()) {
+        let sim = case.play(Simulator::new(case.world()), |_| Ok(()))?;
+        let Metrics { jobs, machines, fairness, wasted, deadlines, deadlines_met, .. } = Metrics::of(&sim);
+        let mut shares = vec![
+            machines.device_utilization,
+            machines.idle_while_waiting_share,
+            machines.fragmentation.unwrap(),
+            machines.scattered_share,
+            wasted.waste_share,
+        ];
+        shares.extend(machines.kinds.iter().map(|kind| kind.utilization));
+        prop_assert!(shares.iter().all(|share| (0.0..=1.0 + 1e-9).contains(share)), "{:?}", shares);
+        let within = |index: f64, count: usize| {
+            let least = 1.0 / count.max(1) as f64;
+            (least - 1e-9..=1.0 + 1e-9).contains(&index)
+        };
+        prop_assert!(within(fairness.jain_jobs_slowdown, jobs) && within(fairness.jain_users_slowdown, fairness.users));
+        prop_assert!(fairness.mean_rho <= fairness.max_rho + 1e-9 && fairness.p95_rho <= fairness.max_rho);
+        prop_assert!(deadlines_met <= deadlines && fairness.rho_jobs <= jobs);
+        let rows = || sim.world().rates.iter().zip(&sim.usage().service_s);
+        let idle: f64 = rows().map(|(rates, s)| rates.idle_w * s / 3.6e6).sum();
+        let busy: f64 = rows().map(|(rates, s)| rates.busy_w * s / 3.6e6).sum();
+        prop_assert!((idle - 1e-9..=busy + 1e-9).contains(&machines.energy_kwh));
     }
 
     #[test]

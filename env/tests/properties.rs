@@ -15,6 +15,7 @@ use yardmaster_env::gym::{EnvError, SchedulingEnv, Settings};
 use yardmaster_env::job::{Job, Task, Truth, Workload};
 use yardmaster_env::objective::Objective;
 use yardmaster_env::observe::{GLOBAL, JOB, NODE, Observer, PAIR};
+use yardmaster_env::rules::{Prices, Rules};
 use yardmaster_env::sim::{Illegal, Record, RoundRules, Simulator, State, World};
 use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};
 use yardmaster_env::view::{
@@ -58,6 +59,20 @@ fn case() -> impl Strategy<Value = Case> {
         }
         Case { nodes, jobs, discipline, hold, choices }
     })
+}
+
+fn objective() -> impl Strategy<Value = Objective> {
+    prop_oneof![
+        Just(Objective::CompletionTime),
+        Just(Objective::Slowdown { floor_s: 1.0 }),
+        Just(Objective::Energy),
+        Just(Objective::Cost),
+    ]
+}
+
+fn prices() -> impl Strategy<Value = Prices> {
+    let price = || prop_oneof![Just(0.0), 0.0..1e4];
+    (price(), price()).prop_map(|(kwh, dollar)| Prices { kwh, dollar })
 }
 
 fn half_seconds(count: u64) -> Span {
@@ -245,8 +260,10 @@ proptest! {
     }
 
     #[test]
-    fn rewards_sum_to_the_objective(case in case()) {
-        let world = case.world();
+    fn rewards_sum_to_the_objective(case in case(), objective in objective(), prices in prices()) {
+        let mut world = (*case.world()).clone();
+        world.objective = objective;
+        let world = Arc::new(world.with_rules(Rules { prices, ..Rules::default() }).unwrap());
         let settings = Settings { reward_scale: 7.0, ..Settings::default() };
         let mut env = SchedulingEnv::new(move |_| Arc::clone(&world), settings).unwrap();
         let Err(EnvError::NothingToDecide { .. }) = env.begin(0) else {

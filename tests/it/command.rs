@@ -63,6 +63,107 @@ fn json_of_simulate_has_the_promised_keys_and_is_alone_on_standard_output() {
     assert_eq!((jobs, &measures["slo_attainment"]), (12, &Value::from(1.0)));
 }
 
+/// What machines cost, how evenly work was served and what was wasted: keys of the JSON of `simulate`.
+const COSTS: [&str; 22] = [
+    "p95_jct_s",
+    "deadlines_met",
+    "goodput_per_s",
+    "goodput_samples_per_s",
+    "episode_s",
+    "energy_kwh",
+    "dollars",
+    "device_utilization",
+    "idle_while_waiting_device_h",
+    "idle_while_waiting_share",
+    "fragmentation",
+    "scattered_share",
+    "users",
+    "jain_users_slowdown",
+    "jain_jobs_slowdown",
+    "mean_rho",
+    "p95_rho",
+    "max_rho",
+    "restart_waste_device_h",
+    "waste_share",
+    "preemptions",
+    "cut_off",
+];
+
+#[test]
+fn json_of_simulate_has_the_costs_with_their_units() {
+    let measures = Bench::new().json("simulate --scenario tiny --policy mct --seed 3 --json -");
+    for key in COSTS {
+        assert!(measures[key].is_number(), "{key} is {}", measures[key]);
+    }
+    let kinds = measures["kinds"].as_array().unwrap();
+    let names: Vec<&str> = kinds.iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
+    assert_eq!(names, ["k80", "p100", "v100"]);
+    let hours = |key: &str| kinds.iter().map(|kind| kind[key].as_f64().unwrap()).sum::<f64>();
+    let utilization = hours("busy_device_h") / hours("service_device_h");
+    assert!((utilization - measures["device_utilization"].as_f64().unwrap()).abs() < 1e-12);
+    let service_h = 3.0 * measures["episode_s"].as_f64().unwrap() / 3600.0;
+    assert!((hours("service_device_h") / service_h - 1.0).abs() < 1e-12);
+}
+
+/// The lines of a report that stand at its left margin, the title apart.
+fn headings(report: &str) -> Vec<&str> {
+    report.lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with(' ')).collect()
+}
+
+#[test]
+fn the_report_of_simulate_has_the_sections_that_say_something() {
+    let bench = Bench::new();
+    let training = bench.ok("simulate --scenario tiny --policy mct");
+    assert_eq!(headings(&training), ["completion", "machines", "cost", "fairness"]);
+    for said in ["mct on tiny (seed 0)", "kWh", "USD", "v100", "samples/s", "finish-time rho"] {
+        assert!(training.contains(said), "{said} is missing in\n{training}");
+    }
+    let serving = bench.ok("simulate --scenario serving-burst --policy mct");
+    assert_eq!(headings(&serving), ["completion", "service levels", "machines", "cost", "fairness"]);
+    for said in ["deadlines met", "goodput", "mean batch"] {
+        assert!(serving.contains(said), "{said} is missing in\n{serving}");
+    }
+}
+
+#[test]
+fn a_scenario_can_be_judged_by_energy_and_money() {
+    let bench = Bench::new();
+    let tiny = std::fs::read_to_string(ours("env/scenarios/tiny.toml")).unwrap();
+    let near =
+        |value: f64, expected: f64| assert!((value / expected - 1.0).abs() < 1e-9, "{value} {expected}");
+    let run = |scenario: &str| {
+        bench.put("own.toml", scenario);
+        let measures = bench.json("simulate --scenario own.toml --policy mct --json -");
+        ["objective", "energy_kwh", "dollars", "mean_jct_s"].map(|key| measures[key].as_f64().unwrap())
+    };
+    let [energy, kwh, ..] = run(&tiny.replace("completion-time", "energy"));
+    near(energy, kwh / 12.0);
+    let [cost, _, dollars, _] = run(&tiny.replace("completion-time", "cost"));
+    near(cost, dollars / 12.0);
+    let [mixed, _, _, jct] = run(&format!("{tiny}\n[prices]\nkwh = 100\ndollar = 7\n"));
+    near(mixed, jct + (100.0 * kwh + 7.0 * dollars) / 12.0);
+    // A part of a scenario is judged by the same prices.
+    let part = bench.json("simulate --scenario own.toml --policy mct --first 0 --jobs 12 --json -");
+    near(part["objective"].as_f64().unwrap(), mixed);
+}
+
+#[test]
+fn bench_shows_further_columns() {
+    let bench = Bench::new();
+    let arguments = "bench --scenario tiny --policies fcfs,mct --episodes 2";
+    let table = bench.ok(&format!("{arguments} --columns energy_kwh,jain_users_slowdown"));
+    assert!(table.contains("energy_kwh") && table.contains("jain_users_slowdown"), "{table}");
+    assert!(!bench.ok(arguments).contains("energy_kwh"));
+    let error = bench.fails(&format!("{arguments} --columns energy"));
+    assert!(error.contains("unknown column \"energy\"") && error.contains("energy_kwh"), "{error}");
+    let rows = bench.json(&format!("{arguments} --json -"));
+    for key in
+        ["energy_kwh", "dollars", "slo_attainment", "jain_users_slowdown", "p99_jct_s", "fragmentation"]
+    {
+        assert!(rows[0]["policies"][0]["metrics"][key].is_number(), "{key}");
+    }
+}
+
 #[test]
 fn starts_are_a_table_with_microseconds() {
     let bench = Bench::new();

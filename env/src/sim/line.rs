@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use super::World;
 use super::slide::Slide;
+use crate::timing::KindSlot;
 use crate::units::JobId;
 use crate::view::Continuity;
 
@@ -95,13 +96,10 @@ impl Line {
         }
     }
 
-    /// Whether some waiting job runs on a kind that has enough free devices.
-    pub(super) fn any_fits(&self, free_by_kind: &[u32]) -> bool {
-        let smallest = |gangs: &BTreeMap<u32, u32>| gangs.first_key_value().map(|(&gang, _)| gang);
-        self.gangs
-            .iter()
-            .zip(free_by_kind)
-            .any(|(gangs, &free)| smallest(gangs).is_some_and(|gang| gang <= free))
+    /// The fewest devices that a waiting job which runs on a kind asks for. `None` if there is none; also, always,
+    /// under the batch-queue disciplines.
+    pub(super) fn smallest_gang(&self, slot: KindSlot) -> Option<u32> {
+        self.gangs.get(slot)?.first_key_value().map(|(&gang, _)| gang)
     }
 
     /// Counts anew what is kept from change to change.

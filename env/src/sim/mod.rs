@@ -51,6 +51,7 @@ use nodes::Nodes;
 pub use record::{Record, Slice, State};
 use rounds::RoundState;
 use slide::Slide;
+use usage::Picture;
 pub use usage::{Rates, Usage, Waste};
 pub use world::{RoundRules, World, WorldError};
 
@@ -302,7 +303,9 @@ impl Simulator {
             while self.next_arrival().is_some_and(|time| time <= self.now) {
                 self.admit_next();
             }
-            if !self.drop_next() {
+            // What begins once its data is there may take no time at all.
+            let done = self.finishes.next().is_some_and(|time| time <= self.now);
+            if !self.drop_next() && !done {
                 break;
             }
         }
@@ -311,10 +314,14 @@ impl Simulator {
     fn advance(&mut self, to: Time) {
         debug_assert!(to >= self.now, "time would run backwards from {} to {to}", self.now);
         let anyone_waits = self.all_waiting() > 0;
-        let World { rates, rules, .. } = &*self.world;
-        let busy = self.nodes.busy_by_kind();
-        let span = to.since(self.now);
-        let spent = self.usage.advance(span, rates, busy, &self.free_by_kind, anyone_waits, rules.prices);
+        let picture = Picture {
+            busy: self.nodes.busy_by_kind(),
+            free: &self.free_by_kind,
+            anyone_waits,
+            stranded: if anyone_waits { self.stranded() } else { 0 },
+        };
+        let World { rates, .. } = &*self.world;
+        let spent = self.usage.advance(to.since(self.now), rates, &picture, self.world.prices());
         self.meter.charge(spent);
         self.now = to;
         self.meter.advance(to);
@@ -338,20 +345,8 @@ impl Simulator {
     }
 
     fn anything_fits(&self) -> bool {
-        if self.free_by_kind.iter().all(|&free| free == 0) {
-            return false;
-        }
-        let serves = |stream: usize| {
-            let mut slots = 0..self.free_by_kind.len();
-            let timing = &self.world.timing;
-            let served = |slot| {
-                (0..timing.variants(stream))
-                    .any(|variant| timing.variant_largest(stream, variant, slot, 1) > 0)
-            };
-            slots.any(|slot| self.free_by_kind[slot] > 0 && served(slot))
-        };
-        self.queue.any_fits(&self.free_by_kind)
-            || (0..self.streams.len()).any(|stream| !self.streams[stream].queue.is_empty() && serves(stream))
+        let mut free = self.free_by_kind.iter().enumerate();
+        free.any(|(slot, &free)| free > 0 && self.is_useful(slot, free))
     }
 
     /// Placement for the batch-queue disciplines: anywhere.

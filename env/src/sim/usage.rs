@@ -1,5 +1,6 @@
 //! What the machines are used for and what that costs: integrals of rates that are constant between events.
 
+use super::Simulator;
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::rules::Prices;
@@ -7,8 +8,10 @@ use crate::timing::KindSlot;
 use crate::units::Span;
 
 /// What a device of each kind draws and costs, by kind slot.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rates {
+    /// What the kind is called.
+    pub kind: String,
     /// Power with nothing to do, in watts.
     pub idle_w: f64,
     /// Power when in use, in watts.
@@ -23,6 +26,7 @@ impl Rates {
         let rates = cluster.kinds().iter().map(|&kind| catalog.device(kind));
         rates
             .map(|device| Rates {
+                kind: device.name.clone(),
                 idle_w: device.idle_w,
                 busy_w: device.busy_w,
                 price_per_hour: device.price_per_hour,
@@ -46,8 +50,23 @@ pub struct Usage {
     pub service_s: Vec<f64>,
     /// Device-seconds free while something waited.
     pub idle_while_waiting_s: f64,
+    /// Those among them that nothing which waited could have used: it does not run on devices of this kind, or needs
+    /// more of them than were free. Not told under the batch-queue disciplines, where only the chosen job may start.
+    pub stranded_s: f64,
     /// What was spent on nothing.
     pub waste: Waste,
+}
+
+/// What the machines are doing from one event to the next.
+pub(super) struct Picture<'a> {
+    /// Devices in use, by kind slot.
+    pub(super) busy: &'a [u32],
+    /// Devices that are free, by kind slot.
+    pub(super) free: &'a [u32],
+    /// Whether something waits.
+    pub(super) anyone_waits: bool,
+    /// Free devices that nothing which waits could use.
+    pub(super) stranded: u32,
 }
 
 /// Device-seconds that came to nothing.
@@ -93,12 +112,12 @@ impl Usage {
         &mut self,
         span: Span,
         rates: &[Rates],
-        busy: &[u32],
-        free: &[u32],
-        anyone_waits: bool,
+        picture: &Picture<'_>,
         prices: Prices,
     ) -> f64 {
         let seconds = span.as_secs_f64();
+        let Picture { busy, free, anyone_waits, stranded } = *picture;
+        self.stranded_s += f64::from(stranded) * seconds;
         let (mut watts, mut dollars_per_hour) = (0.0, 0.0);
         for (slot, rates) in rates.iter().enumerate() {
             let (used, service) = (f64::from(busy[slot]), f64::from(self.service[slot]));
@@ -113,5 +132,27 @@ impl Usage {
         self.energy_j += watts * seconds;
         self.dollars += dollars_per_hour * seconds / 3600.0;
         (prices.kwh * watts / 3.6e6 + prices.dollar * dollars_per_hour / 3600.0) * seconds
+    }
+}
+
+impl Simulator {
+    /// Free devices that nothing which waits could use; 0 where nothing waits.
+    pub(super) fn stranded(&self) -> u32 {
+        if self.world.discipline.commits() {
+            return 0;
+        }
+        let free = self.free_by_kind.iter().enumerate();
+        free.filter(|&(slot, &free)| free > 0 && !self.is_useful(slot, free)).map(|(_, free)| free).sum()
+    }
+
+    /// Whether something that waits could start on so many devices of a kind, of which there is at least one.
+    pub(super) fn is_useful(&self, slot: KindSlot, free: u32) -> bool {
+        self.queue.smallest_gang(slot).is_some_and(|gang| gang <= free) || self.is_asked(slot)
+    }
+
+    /// Whether a request waits that runs on a kind.
+    fn is_asked(&self, slot: KindSlot) -> bool {
+        let mut streams = self.streams.iter().enumerate();
+        streams.any(|(at, stream)| !stream.queue.is_empty() && self.world.timing.is_served(at, slot))
     }
 }

@@ -12,7 +12,7 @@ use crate::data::DataSpec;
 use crate::job::{Job, Workload};
 use crate::loads::{LoadRules, Loads, ModelBatch};
 use crate::objective::Objective;
-use crate::rules::{Change, Rules};
+use crate::rules::{Change, Prices, Rules};
 use crate::serving::{Batches, Late, Serving};
 use crate::timing::{KindSlot, MemoryRules, Timing};
 use crate::units::{InferenceId, JobId, NodeId, Span};
@@ -332,6 +332,11 @@ impl World {
     pub(super) fn new_loads(&self) -> Option<Loads> {
         let devices = self.cluster.nodes().iter().map(|node| node.devices);
         self.loads.clone().map(|rules| Loads::new(rules, devices))
+    }
+
+    /// What energy and money count in the objective: by what it is, and by the rules in addition.
+    pub(super) fn prices(&self) -> Prices {
+        self.objective.prices() + self.rules.prices
     }
 
     /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
