@@ -7,13 +7,14 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
+use crate::job::Workload;
 use crate::objective::Objective;
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
-use crate::units::Span;
+use crate::units::{Span, Time};
 use crate::view::Discipline;
-use crate::workload::{Source, WorkloadError};
+use crate::workload::{Faults, Source, WorkloadError};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,9 @@ pub struct Spec {
     pub nodes: Vec<NodeSpec>,
     /// What arrives.
     pub workload: Source,
+    /// What happens to the machines; nothing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
 }
 
 /// Alike machines.
@@ -213,16 +217,24 @@ impl Scenario {
     pub fn world(&self, seed: u64) -> Result<World, SpecError> {
         let catalog = Catalog::builtin();
         let file = || self.spec.name.clone();
-        let workload = self
-            .spec
-            .workload
-            .generate(catalog, &self.cluster, seed)
-            .map_err(|why| SpecError::Workload { file: file(), why })?;
+        let workload =
+            self.workload(catalog, seed).map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
         let Spec { discipline, objective, late, batches, .. } = self.spec;
         World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
             .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
             .map_err(|why| SpecError::World { file: file(), why })
+    }
+
+    fn workload(&self, catalog: &Catalog, seed: u64) -> Result<Workload, WorkloadError> {
+        let mut workload = self.spec.workload.generate(catalog, &self.cluster, seed)?;
+        if let Some(faults) = &self.spec.faults {
+            // The requests of a closed loop have no moment of arrival yet.
+            let sent = workload.jobs[..workload.sent_at_first()].last();
+            let last = sent.map_or(Time::ZERO, |job| job.arrival);
+            workload.changes = faults.generate(&self.cluster, last, seed)?;
+        }
+        Ok(workload)
     }
 
     /// As its file says it.
@@ -299,6 +311,20 @@ mod tests {
             let scenario = builtin(name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(scenario.spec().name, *name);
         }
+    }
+
+    #[test]
+    fn faults_come_on_top_of_the_same_jobs() {
+        let (_, text) = BUILTIN[0];
+        let with = |table: &str| Scenario::parse(&format!("{text}\n[faults]\n{table}"), "mine.toml");
+        let plain = Scenario::parse(text, "mine.toml").unwrap();
+        let faulty = with("mtbf_h = 2\nmaintenance = { every_h = 3, length_h = 1 }").unwrap();
+        assert_ne!(plain.digest(), faulty.digest());
+        let (plain, faulty) = (plain.world(7).unwrap().workload, faulty.world(7).unwrap().workload);
+        assert_eq!((&plain.jobs, plain.changes.len()), (&faulty.jobs, 0));
+        assert!(faulty.changes.len() > 4);
+        let error = with("mtbf_h = -2").unwrap_err().to_string();
+        assert_eq!(error, "mine.toml: `mtbf_h` is -2; it must be a number above 0");
     }
 
     #[test]
