@@ -5,6 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
+use crate::forecast::Forecast;
 use crate::job::Job;
 use crate::rules::Rules;
 use crate::timing::{KindSlot, Timing};
@@ -120,6 +121,8 @@ pub struct History {
     pub sum_work: f64,
     /// When the first arrived.
     pub first: Option<Time>,
+    /// How many are to be expected; streams as in [`View::streams`].
+    pub forecast: Forecast,
 }
 
 /// What a job has received, if it can be cut off and go on.

@@ -26,7 +26,7 @@ impl Simulator {
             return;
         };
         self.meter.enter(job, world.ideal(id));
-        self.remember(job, shortest);
+        self.remember(id, job, shortest);
         match before {
             None | Some(State::Finished) => self.set_state(id, State::Queued),
             Some(State::Dropped) => return self.give_up(id),
@@ -44,12 +44,14 @@ impl Simulator {
         self.answer();
     }
 
-    fn remember(&mut self, job: &Job, shortest: Span) {
+    fn remember(&mut self, id: JobId, job: &Job, shortest: Span) {
         let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
         self.history.arrivals += 1;
         self.history.sum_ln_work += libm::log(work);
         self.history.sum_work += work;
         self.history.first.get_or_insert(job.arrival);
+        let stream = self.stream_of(id);
+        self.history.forecast.arrive(job.arrival, stream);
     }
 
     /// Puts a job into the queue, or a request into its stream; one that comes back stands before younger ones.

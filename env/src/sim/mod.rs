@@ -31,6 +31,7 @@ mod world;
 
 use std::sync::Arc;
 
+use crate::forecast::Forecast;
 use crate::job::Task;
 use crate::objective::CostMeter;
 use crate::units::{JobId, Time};
@@ -86,7 +87,9 @@ pub struct Simulator {
 impl Simulator {
     /// Before the first arrival.
     pub fn new(world: Arc<World>) -> Simulator {
-        let streams = world.timing.models().map(|model| Stream { model, queue: Vec::new() }).collect();
+        let streams: Vec<Stream> =
+            world.timing.models().map(|model| Stream { model, queue: Vec::new() }).collect();
+        let forecast = Forecast::new(streams.len());
         let free_by_kind = world.cluster.kinds().iter().map(|&kind| world.cluster.devices_of(kind)).collect();
         // The clock starts with the first submission: time before it costs nothing and is not idle time.
         let start = world.workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
@@ -106,7 +109,7 @@ impl Simulator {
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
-            history: History::default(),
+            history: History { forecast, ..History::default() },
             progress: Vec::new(),
             rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
