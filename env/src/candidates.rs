@@ -176,7 +176,9 @@ impl Candidates {
         for work in &self.works {
             let first = self.spans.len();
             match work.stream {
-                None if !begun(view, work.job) => self.spans.extend_from_slice(view.timing.spans(work.job)),
+                None if view.corrections.is_empty() && !begun(view, work.job) => {
+                    self.spans.extend_from_slice(view.timing.spans(work.job));
+                }
                 _ => {
                     let spans = (0..view.timing.kinds()).map(|slot| work.span(view, slot));
                     self.spans.extend(spans.map(|span| span.unwrap_or(Span::MAX)));

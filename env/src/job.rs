@@ -116,6 +116,14 @@ impl Job {
         }
     }
 
+    /// Tells the models of training jobs apart, whatever else a job may be.
+    pub(crate) fn model_number(&self) -> u32 {
+        match self.task {
+            Task::Training { model, .. } => 1 + u32::from(model.0),
+            _ => 0,
+        }
+    }
+
     /// The job as whole steps, as its owner describes it: a rigid job has one a nanosecond; a request has none.
     pub fn steps(&self) -> u64 {
         match self.task {

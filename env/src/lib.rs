@@ -2,11 +2,13 @@
 //!
 //! No I/O and no clock: time, seeds and bytes are arguments.
 
+pub mod calibrate;
 pub mod candidates;
 pub mod catalog;
 pub mod check;
 pub mod cluster;
 pub mod data;
+pub mod forecast;
 pub mod gantt;
 pub mod gym;
 pub mod job;

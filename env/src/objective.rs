@@ -28,6 +28,14 @@ pub enum Objective {
         /// Weight of the latency term; a small one separates schedules that miss equally often.
         latency: f64,
     },
+    /// For a cluster that trains and serves: as `Misses` for what has a deadline, and for what has none its completion
+    /// time in units of `scale_s`. Weighted mean over both; weights say which comes first.
+    Shared {
+        /// Weight of the latency term of what has a deadline.
+        latency: f64,
+        /// What is as bad as a miss for work without a deadline, in seconds, above 0.
+        scale_s: f64,
+    },
     /// Energy of all machines in service from the first submission to the last completion, in kilowatt-hours.
     Energy,
     /// Price of all machines in service over that time, in US dollars.
@@ -41,6 +49,7 @@ impl Objective {
             Objective::CompletionTime => "completion-time",
             Objective::Slowdown { .. } => "slowdown",
             Objective::Misses { .. } => "misses",
+            Objective::Shared { .. } => "shared",
             Objective::Energy => "energy",
             Objective::Cost => "cost",
         }
@@ -52,6 +61,7 @@ impl Objective {
             Objective::CompletionTime => "s",
             Objective::Slowdown { .. } => "x",
             Objective::Misses { .. } => "share",
+            Objective::Shared { .. } => "cost",
             Objective::Energy => "kWh",
             Objective::Cost => "USD",
         }
@@ -72,7 +82,8 @@ impl Objective {
             * match self {
                 Objective::CompletionTime => 1.0,
                 Objective::Slowdown { floor_s } => 1.0 / shortest.as_secs_f64().max(*floor_s),
-                Objective::Misses { latency } => match job.deadline {
+                Objective::Shared { scale_s, .. } if job.deadline.is_none() => 1.0 / scale_s,
+                Objective::Misses { latency } | Objective::Shared { latency, .. } => match job.deadline {
                     Some(deadline) => latency / (deadline - job.arrival).as_secs_f64().max(1e-9),
                     None => 0.0,
                 },
@@ -83,7 +94,9 @@ impl Objective {
     /// Cost that falls due at once when it is known that the job finishes at `finish`.
     fn at_start(&self, job: &Job, finish: Time) -> f64 {
         match (self, job.deadline) {
-            (Objective::Misses { .. }, Some(deadline)) if finish > deadline => job.weight,
+            (Objective::Misses { .. } | Objective::Shared { .. }, Some(deadline)) if finish > deadline => {
+                job.weight
+            }
             _ => 0.0,
         }
     }

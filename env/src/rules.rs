@@ -23,6 +23,8 @@ pub struct Rules {
     pub autoscale: Vec<Autoscale>,
     /// What energy and money count in the objective.
     pub prices: Prices,
+    /// Whether estimates are corrected by how wrong the same users were before.
+    pub calibrated: bool,
 }
 
 /// What a job that was cut off pays and keeps. Preempted, it saves its state and keeps all it has done; cut off by a

@@ -18,10 +18,10 @@ use crate::rules::{Prices, Rules, Spread};
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
-use crate::units::{NodeId, Span};
+use crate::units::{NodeId, Span, Time};
 use crate::view::Discipline;
-use crate::workload::{Datasets, Elastic, Source, WorkloadError, surprise_memory};
-pub use options::{AutoscaleSpec, Estimates, LoadSpec, MemorySpec, NetworkSpec, PreemptionSpec};
+use crate::workload::{Datasets, Elastic, Faults, Source, WorkloadError, surprise_memory};
+pub use options::{AutoscaleSpec, LoadSpec, MemorySpec, NetworkSpec, Predictor, PreemptionSpec};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ pub struct Spec {
     pub accuracy: BTreeMap<String, f64>,
     /// Whose word on the size of a job is taken.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub estimates: Estimates,
+    pub predictor: Predictor,
     /// What is to be made small.
     pub objective: Objective,
     /// What energy and money count in the objective besides.
@@ -85,6 +85,9 @@ pub struct Spec {
     pub nodes: Vec<NodeSpec>,
     /// What arrives.
     pub workload: Source,
+    /// What happens to the machines; nothing if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub faults: Option<Faults>,
 }
 
 /// Alike machines.
@@ -298,11 +301,8 @@ impl Scenario {
     pub fn world(&self, seed: u64) -> Result<World, SpecError> {
         let catalog = Catalog::builtin();
         let file = || self.spec.name.clone();
-        let mut workload = self
-            .spec
-            .workload
-            .generate(catalog, &self.cluster, seed)
-            .map_err(|why| SpecError::Workload { file: file(), why })?;
+        let mut workload =
+            self.workload(catalog, seed).map_err(|why| SpecError::Workload { file: file(), why })?;
         let hold = self.spec.hold_ms.map(|ms| Span::from_secs_f64(ms / 1e3));
         let Spec { discipline, objective, late, batches, prices, .. } = self.spec;
         self.dress(catalog, &mut workload, seed)?;
@@ -355,6 +355,17 @@ impl Scenario {
             world = world.with_data(data).map_err(failed)?;
         }
         Ok(world)
+    }
+
+    fn workload(&self, catalog: &Catalog, seed: u64) -> Result<Workload, WorkloadError> {
+        let mut workload = self.spec.workload.generate(catalog, &self.cluster, seed)?;
+        if let Some(faults) = &self.spec.faults {
+            // The requests of a closed loop have no moment of arrival yet.
+            let sent = workload.jobs[..workload.sent_at_first()].last();
+            let last = sent.map_or(Time::ZERO, |job| job.arrival);
+            workload.changes = faults.generate(&self.cluster, last, seed)?;
+        }
+        Ok(workload)
     }
 
     /// As its file says it.
@@ -440,6 +451,11 @@ pub const BUILTIN: &[(&str, &str)] = builtin![
     "serving-swap",
     "elastic",
     "edge",
+    "estimates",
+    "shift",
+    "shift-serving",
+    "shared",
+    "datacenter",
 ];
 
 /// The built-in scenario of this name.
@@ -483,6 +499,20 @@ mod tests {
             let objective = Scenario::parse(&text, kind).unwrap().spec().objective;
             assert_eq!((objective.name(), objective.unit()), (kind, unit));
         }
+    }
+
+    #[test]
+    fn faults_come_on_top_of_the_same_jobs() {
+        let (_, text) = BUILTIN[0];
+        let with = |table: &str| Scenario::parse(&format!("{text}\n[faults]\n{table}"), "mine.toml");
+        let plain = Scenario::parse(text, "mine.toml").unwrap();
+        let faulty = with("mtbf_h = 2\nmaintenance = { every_h = 3, length_h = 1 }").unwrap();
+        assert_ne!(plain.digest(), faulty.digest());
+        let (plain, faulty) = (plain.world(7).unwrap().workload, faulty.world(7).unwrap().workload);
+        assert_eq!((&plain.jobs, plain.changes.len()), (&faulty.jobs, 0));
+        assert!(faulty.changes.len() > 4);
+        let error = with("mtbf_h = -2").unwrap_err().to_string();
+        assert_eq!(error, "mine.toml: `mtbf_h` is -2; it must be a number above 0");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::cluster::Cluster;
 use crate::data::DataPlane;
+use crate::forecast::Forecast;
 use crate::job::{Job, Task};
 use crate::loads::{Loads, ModelBatch};
 use crate::rules::Rules;
@@ -40,6 +41,9 @@ pub struct View<'a> {
     pub history: &'a History,
     /// What each job has received, aligned with `jobs`, where jobs can be cut off and go on; empty otherwise.
     pub progress: &'a [Progress],
+    /// By what factor the size that its owner claims is corrected, aligned with `jobs`; empty where claims are taken as
+    /// they are.
+    pub corrections: &'a [f64],
     /// Devices in service by kind slot: those of nodes that are up, drained or on their way.
     pub in_service: &'a [u32],
     /// What may happen to what has been started.
@@ -131,6 +135,8 @@ pub struct History {
     pub sum_work: f64,
     /// When the first arrived.
     pub first: Option<Time>,
+    /// How many are to be expected; streams as in [`View::streams`].
+    pub forecast: Forecast,
 }
 
 /// What a job has received, if it can be cut off and go on.
@@ -236,13 +242,18 @@ impl<'a> View<'a> {
         if self.discipline == Discipline::Free && self.progress(id).slices > 0 {
             return Some(self.remaining(id, slot)? + self.restart(id));
         }
-        self.timing.job(id.index(), slot)
+        Some(self.timing.job(id.index(), slot)?.scaled(self.correction(id)))
+    }
+
+    /// By what factor the size that the job's owner claims is corrected.
+    pub fn correction(&self, id: JobId) -> f64 {
+        self.corrections.get(id.index()).copied().unwrap_or(1.0)
     }
 
     /// As [`View::estimate`], for one of [`View::ways`].
     pub fn estimate_way(&self, id: JobId, way: &Way, slot: KindSlot) -> Option<Span> {
         let whole = way.span(slot)?;
-        Some(whole.scaled(self.left(id)) + self.restart(id))
+        Some(whole.scaled(self.correction(id)).scaled(self.left(id)) + self.restart(id))
     }
 
     /// The ways to run a job that it has not run out of memory with, as it was submitted first; empty where there was
@@ -276,8 +287,8 @@ impl<'a> View<'a> {
 
     /// The share of a job that it has not done.
     fn left(&self, id: JobId) -> f64 {
-        let (done, steps) = (self.progress(id).steps, self.job(id).steps().max(1));
-        1.0 - (done as f64 / steps as f64).min(1.0)
+        let steps = self.job(id).steps().max(1) as f64 * self.correction(id);
+        1.0 - (self.progress(id).steps as f64 / steps).min(1.0)
     }
 
     /// The estimated rest of a job on a kind, given what it has done; `None` where it does not run.
@@ -286,7 +297,7 @@ impl<'a> View<'a> {
             Some(way) => way.span(slot)?,
             None => self.timing.job(id.index(), slot)?,
         };
-        let done = self.progress(id).steps;
+        let (done, all) = (self.progress(id).steps, all.scaled(self.correction(id)));
         Some(if done == 0 { all } else { Span::from_secs_f64(all.as_secs_f64() * self.left(id)) })
     }
 

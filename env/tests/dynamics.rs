@@ -190,6 +190,7 @@ impl Case {
             spread: if self.spread { Spread { nodes: 0.25, racks: 0.5 } } else { Spread::default() },
             autoscale: self.autoscale.map(scale).into_iter().collect(),
             prices: Prices { kwh: 2.0, dollar: 3.0 },
+            calibrated: self.spread,
         }
     }
 

@@ -19,6 +19,11 @@ impl Simulator {
             let turn = self.rounds.next_turn();
             self.progress.push(Progress { turn, ..Progress::default() });
         }
+        if let Some(calibrator) = &self.calibrator {
+            let known = job.request_model().is_none();
+            let ratio = if known { calibrator.predict(job.user, job.model_number()).ratio() } else { 1.0 };
+            self.corrections.push(ratio);
+        }
         let before = job.after.map(|before| self.records[before.index()].state);
         let shortest = world.shortest(id).filter(|_| before != Some(State::Refused));
         let Some(shortest) = shortest else {
@@ -26,7 +31,7 @@ impl Simulator {
             return;
         };
         self.meter.enter(job, world.ideal(id));
-        self.remember(job, shortest);
+        self.remember(id, job, shortest);
         match before {
             None | Some(State::Finished) => self.set_state(id, State::Queued),
             Some(State::Dropped) => return self.give_up(id),
@@ -44,12 +49,14 @@ impl Simulator {
         self.answer();
     }
 
-    fn remember(&mut self, job: &Job, shortest: Span) {
+    fn remember(&mut self, id: JobId, job: &Job, shortest: Span) {
         let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
         self.history.arrivals += 1;
         self.history.sum_ln_work += libm::log(work);
         self.history.sum_work += work;
         self.history.first.get_or_insert(job.arrival);
+        let stream = self.stream_of(id);
+        self.history.forecast.arrive(job.arrival, stream);
     }
 
     /// Puts a job into the queue, or a request into its stream; one that comes back stands before younger ones.

@@ -212,10 +212,11 @@ impl Simulator {
             Truth::Steps(factor) | Truth::Needs { steps: factor, .. } => whole.scaled(factor),
         };
         let (done, workload) = (self.done(first), &self.world.workload);
-        let spread = self.world.spread(nodes);
+        let (spread, correction) = (self.world.spread(nodes), self.view().correction(first));
+        let claimed = workload.jobs[first.index()].steps() as f64 * correction;
         Lengths {
-            expected: rest(whole, done, workload.jobs[first.index()].steps(), spread),
-            actual: rest(actual, done, workload.true_steps(first), spread),
+            expected: rest(whole.scaled(correction), done, claimed, spread),
+            actual: rest(actual, done, workload.true_steps(first) as f64, spread),
         }
     }
 
@@ -245,11 +246,20 @@ impl Simulator {
             self.meter.leave(&world.workload.jobs[id.index()], world.ideal(id));
             self.mix(2, id);
             self.publish(id, &done);
+            self.learn(id);
             self.release_next_stage(id);
         }
         drop(world);
         done.members.iter().for_each(|_| self.answer());
         self.debug_check();
+    }
+
+    /// What the job really needed is known from now on.
+    fn learn(&mut self, id: JobId) {
+        let (job, actual) = (&self.world.workload.jobs[id.index()], self.world.workload.true_steps(id));
+        if let (Some(calibrator), None) = (&mut self.calibrator, job.request_model()) {
+            calibrator.observe(job.user, job.model_number(), job.steps() as f64, actual as f64);
+        }
     }
 
     /// What a job leaves behind is on the first of its nodes.
@@ -262,7 +272,7 @@ impl Simulator {
 
     /// Books the last slice of a job that ran more than once.
     fn close_record(&mut self, id: JobId, done: &Running) {
-        let (steps, restart) = (self.world.workload.true_steps(id), done.ready.since(done.start));
+        let (steps, restart) = (self.world.workload.true_steps(id), self.view().restart(id));
         if let Some(progress) = self.progress.get_mut(id.index()) {
             progress.steps = steps;
             progress.slices += 1;
@@ -355,11 +365,11 @@ fn devices(nodes: &Placement) -> f64 {
 }
 
 /// What is left of a duration when `done` of `steps` are done, made longer by `spread`.
-fn rest(whole: Span, done: u64, steps: u64, spread: f64) -> Span {
+fn rest(whole: Span, done: u64, steps: f64, spread: f64) -> Span {
     if done == 0 && spread == 0.0 {
         return whole;
     }
-    let left = 1.0 - (done as f64 / steps.max(1) as f64).min(1.0);
+    let left = 1.0 - (done as f64 / steps.max(1.0)).min(1.0);
     whole.scaled(left * (1.0 + spread))
 }
 

@@ -34,7 +34,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::calibrate::Calibrator;
 use crate::data::{DataPlane, DeviceId};
+use crate::forecast::Forecast;
 use crate::job::Task;
 use crate::loads::Loads;
 use crate::objective::CostMeter;
@@ -87,6 +89,9 @@ pub struct Simulator {
     /// Jobs in each state.
     census: Census,
     history: History,
+    /// How wrong users were so far, and what that made of the claims of those jobs that have arrived.
+    calibrator: Option<Calibrator>,
+    corrections: Vec<f64>,
     /// Aligned with the jobs that have arrived, where progress is kept.
     progress: Vec<Progress>,
     rounds: RoundState,
@@ -100,7 +105,9 @@ pub struct Simulator {
 impl Simulator {
     /// Before the first arrival.
     pub fn new(world: Arc<World>) -> Simulator {
-        let streams = world.timing.models().map(|model| Stream { model, queue: Vec::new() }).collect();
+        let streams: Vec<Stream> =
+            world.timing.models().map(|model| Stream { model, queue: Vec::new() }).collect();
+        let forecast = Forecast::new(streams.len());
         let free_by_kind = world.cluster.kinds().iter().map(|&kind| world.cluster.devices_of(kind)).collect();
         // The clock starts with the first submission: time before it costs nothing and is not idle time.
         let start = world.workload.jobs.first().map_or(Time::ZERO, |job| job.arrival);
@@ -124,7 +131,9 @@ impl Simulator {
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
-            history: History::default(),
+            history: History { forecast, ..History::default() },
+            calibrator: world.rules.calibrated.then(Calibrator::default),
+            corrections: Vec::new(),
             progress: Vec::new(),
             rounds: RoundState::new(world.cluster.kinds().len()),
             meter: CostMeter::new(world.objective, start),
@@ -197,6 +206,7 @@ impl Simulator {
             running: &self.running,
             history: &self.history,
             progress: &self.progress,
+            corrections: &self.corrections,
             in_service: self.usage.in_service(),
             rules: &self.world.rules,
             data: self.data.as_ref(),

@@ -90,6 +90,9 @@ pub enum WorldError {
     /// No devices at all.
     #[error("the cluster has no devices")]
     NoDevices,
+    /// Completion times are told in this unit.
+    #[error("scale_s of the objective must be a number above 0")]
+    NoScale,
     /// A policy that waits would be asked again at the same moment, for ever.
     #[error("the longest hold is 0: leave it out or make it longer")]
     NoHold,
@@ -177,6 +180,9 @@ impl World {
         if cluster.devices() == 0 {
             return Err(WorldError::NoDevices);
         }
+        if matches!(objective, Objective::Shared { scale_s, .. } if !(scale_s > 0.0 && scale_s.is_finite())) {
+            return Err(WorldError::NoScale);
+        }
         if hold == Some(Span::ZERO) {
             return Err(WorldError::NoHold);
         }
@@ -221,7 +227,8 @@ impl World {
     /// # Errors
     /// Dropping, where the objective does not count misses.
     pub fn with_serving(mut self, catalog: &Catalog, serving: Serving) -> Result<World, WorldError> {
-        if serving.late == Late::Drop && !matches!(self.objective, Objective::Misses { .. }) {
+        let counted = matches!(self.objective, Objective::Misses { .. } | Objective::Shared { .. });
+        if serving.late == Late::Drop && !counted {
             return Err(WorldError::DropsCostNothing { objective: self.objective.name() });
         }
         if serving.batches == Batches::Measured {

@@ -106,7 +106,7 @@ pub struct NetworkSpec {
 /// Whose word on the size of a job is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Estimates {
+pub enum Predictor {
     /// Its owner's.
     #[default]
     User,
@@ -186,6 +186,7 @@ impl Spec {
             resume: self.preemption.map(resume).unwrap_or_default(),
             spread: self.spread,
             autoscale: self.autoscale.iter().map(scale).collect(),
+            calibrated: self.predictor == Predictor::Calibrated,
             ..Rules::default()
         }
     }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{WorkloadError, check, positive};
 use super::random::Random;
+use super::regimes::{Regimes, Stay};
+use super::replay::Replay;
 
 /// How many jobs arrive, on average.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,10 +15,12 @@ pub enum Rate {
     PerSecond(f64),
     /// Share of the rate that the cluster can just sustain for this mix of jobs, see [`super::capacity`].
     Load(f64),
+    /// As the trace tells it; for [`Process::Trace`] alone.
+    Recorded,
 }
 
 /// How arrivals are spread around their mean rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Process {
     /// Independent of each other.
@@ -38,33 +42,87 @@ pub enum Process {
         /// Mean number of jobs in a sweep, at least 1.
         mean_size: f64,
     },
+    /// Poisson with a rate that follows day and night: the mean rate times
+    /// `1 + amplitude * sin(2 pi (t / period_s + phase))`, whose mean over a period is 1.
+    Diurnal {
+        /// Length of a day, in seconds.
+        period_s: f64,
+        /// How far the rate strays from its mean, as a share of it, from 0 to 1.
+        amplitude: f64,
+        /// Share of a period that has passed at time 0; drawn for each episode if absent.
+        #[serde(default)]
+        phase: Option<f64>,
+    },
+    /// Load, burstiness and mix that change within the episode.
+    Regimes(Regimes),
+    /// Gaps between arrivals that were recorded.
+    Trace(Replay),
 }
 
 impl Process {
-    /// Checks the settings.
+    /// Checks the settings; `mix` is over how many things the shares of a regime are given.
     ///
     /// # Errors
     /// A setting out of the range that its documentation gives.
-    pub fn check(&self) -> Result<(), WorkloadError> {
-        match *self {
+    pub fn check(&self, mix: usize) -> Result<(), WorkloadError> {
+        match self {
             Process::Poisson => {}
-            Process::Bursty { factor, share, mean_burst_s } => {
+            &Process::Bursty { factor, share, mean_burst_s } => {
                 check("share", share, share > 0.0 && share < 1.0, "above 0 and below 1")?;
                 let fits = factor >= 1.0 && factor * share <= 1.0;
                 check("factor", factor, fits, "at least 1 and at most 1 / share")?;
                 positive("mean_burst_s", mean_burst_s)?;
             }
-            Process::Sweeps { mean_size } => {
+            &Process::Sweeps { mean_size } => {
                 check("mean_size", mean_size, mean_size.is_finite() && mean_size >= 1.0, "a number from 1")?;
             }
+            &Process::Diurnal { period_s, amplitude, phase } => {
+                positive("period_s", period_s)?;
+                share("amplitude", amplitude)?;
+                phase.map(|phase| share("phase", phase)).transpose()?;
+            }
+            Process::Regimes(regimes) => regimes.check(mix)?,
+            Process::Trace(replay) => replay.check()?,
         }
         Ok(())
     }
+
+    /// Arrivals over a long time as a multiple of what the source's rate says; other than 1 only for regimes.
+    pub(super) fn mean_factor(&self) -> f64 {
+        if let Process::Regimes(regimes) = self { regimes.mean_factor() } else { 1.0 }
+    }
+
+    /// The shares of the mix while a segment lasts; `own` are those that the source gives.
+    pub(super) fn shares<'a>(&'a self, segment: usize, own: &'a [f64]) -> &'a [f64] {
+        match self {
+            Process::Regimes(regimes) => regimes.shares(segment, own),
+            _ => own,
+        }
+    }
+
+    /// The shares of the mix among all arrivals.
+    pub(super) fn mean_shares(&self, own: Vec<f64>) -> Vec<f64> {
+        if let Process::Regimes(regimes) = self { regimes.mean_shares(&own) } else { own }
+    }
 }
 
-/// Moments of arrival in seconds, ascending and without end.
-pub(super) struct Arrivals {
-    process: Process,
+/// `value` if it is a share.
+fn share(key: &'static str, value: f64) -> Result<f64, WorkloadError> {
+    check(key, value, (0.0..=1.0).contains(&value), "from 0 to 1")
+}
+
+/// When something arrives.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Arrival {
+    /// In seconds.
+    pub(super) at: f64,
+    /// Which segment of the regimes it belongs to; 0 where there are none.
+    pub(super) segment: usize,
+}
+
+/// Arrivals in order and without end.
+pub(super) struct Arrivals<'a> {
+    process: &'a Process,
     /// Mean rate per second.
     rate: f64,
     random: Random,
@@ -73,12 +131,26 @@ pub(super) struct Arrivals {
     phase: Option<(bool, f64)>,
     /// Sweeps: jobs still to come in the present sweep.
     left: u64,
+    /// Diurnal: the share of a period that had passed at time 0.
+    day: f64,
+    /// Trace: the next gap, and the factor on all.
+    gap: (usize, f64),
+    /// Regimes: the present one.
+    stay: Option<Box<Stay<'a>>>,
 }
 
-impl Arrivals {
+impl<'a> Arrivals<'a> {
     /// A stream of checked settings; `rate` is above 0.
-    pub(super) fn new(process: Process, rate: f64, seed: u64) -> Arrivals {
-        Arrivals { process, rate, random: Random::new(seed), now: 0.0, phase: None, left: 0 }
+    pub(super) fn new(process: &'a Process, rate: f64, seed: u64) -> Arrivals<'a> {
+        let mut random = Random::new(seed);
+        let (mut day, mut gap, mut stay) = (0.0, (0, 1.0), None);
+        match process {
+            Process::Diurnal { phase, .. } => day = phase.unwrap_or_else(|| random.uniform()),
+            Process::Trace(replay) => gap = (replay.first(&mut random), replay.rate() / rate),
+            Process::Regimes(regimes) => stay = Some(Box::new(Stay::first(regimes, rate, seed, &mut random))),
+            Process::Poisson | Process::Bursty { .. } | Process::Sweeps { .. } => {}
+        }
+        Arrivals { process, rate, random, now: 0.0, phase: None, left: 0, day, gap, stay }
     }
 
     /// From the present phase to the next arrival, crossing phases as needed; the exponential has no memory,
@@ -114,66 +186,46 @@ impl Arrivals {
         }
         self.left -= 1;
     }
+
+    /// Thinning (Lewis and Shedler 1979): candidates at the highest rate, kept with the probability of the present
+    /// one.
+    fn next_of_day(&mut self, period_s: f64, amplitude: f64) {
+        let highest = 1.0 + amplitude;
+        loop {
+            self.now += self.random.exponential(1.0 / (self.rate * highest));
+            let turns = self.now / period_s + self.day;
+            let rate = 1.0 + amplitude * libm::sin(core::f64::consts::TAU * (turns - turns.floor()));
+            if self.random.uniform() * highest < rate {
+                return;
+            }
+        }
+    }
 }
 
-impl Iterator for Arrivals {
-    type Item = f64;
+impl Iterator for Arrivals<'_> {
+    type Item = Arrival;
 
-    fn next(&mut self) -> Option<f64> {
+    fn next(&mut self) -> Option<Arrival> {
+        let mut segment = 0;
         match self.process {
             Process::Poisson => self.now += self.random.exponential(1.0 / self.rate),
-            Process::Bursty { factor, share, mean_burst_s } => self.next_bursty(factor, share, mean_burst_s),
-            Process::Sweeps { mean_size } => self.next_in_sweep(mean_size),
+            &Process::Bursty { factor, share, mean_burst_s } => self.next_bursty(factor, share, mean_burst_s),
+            &Process::Sweeps { mean_size } => self.next_in_sweep(mean_size),
+            &Process::Diurnal { period_s, amplitude, .. } => self.next_of_day(period_s, amplitude),
+            Process::Trace(replay) => {
+                let (gap, stretch) = self.gap;
+                self.now += replay.gaps_s[gap] * stretch;
+                self.gap.0 = (gap + 1) % replay.gaps_s.len();
+            }
+            Process::Regimes(_) => {
+                let next = self.stay.as_mut().map(|stay| stay.next(&mut self.random));
+                (self.now, segment) = next.map_or((self.now, 0), |next| (next.at, next.segment));
+            }
         }
-        Some(self.now)
+        Some(Arrival { at: self.now, segment })
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BURSTY: Process = Process::Bursty { factor: 3.0, share: 0.2, mean_burst_s: 0.3 };
-
-    #[test]
-    fn the_mean_rate_is_kept() {
-        for process in [Process::Poisson, BURSTY, Process::Sweeps { mean_size: 8.0 }] {
-            let count = 400_000;
-            let last = Arrivals::new(process, 50.0, 3).nth(count - 1).unwrap();
-            let rate = count as f64 / last;
-            assert!((rate - 50.0).abs() < 1.5, "{process:?}: {rate} per second");
-        }
-    }
-
-    /// Variance over mean of the number of arrivals in windows of a second.
-    fn dispersion(process: Process) -> f64 {
-        let mut counts = vec![0.0_f64; 4000];
-        for at in Arrivals::new(process, 50.0, 3).take_while(|at| *at < 4000.0) {
-            counts[at as usize] += 1.0;
-        }
-        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
-        counts.iter().map(|count| (count - mean) * (count - mean)).sum::<f64>() / counts.len() as f64 / mean
-    }
-
-    #[test]
-    fn bursts_and_sweeps_are_more_variable_than_poisson() {
-        assert!((dispersion(Process::Poisson) - 1.0).abs() < 0.1);
-        // A geometric of mean m has second moment m (2 m - 1), which a compound Poisson process has as
-        // dispersion times m.
-        assert!((dispersion(Process::Sweeps { mean_size: 8.0 }) - 15.0).abs() < 1.5);
-        assert!(dispersion(BURSTY) > 5.0);
-    }
-
-    #[test]
-    fn settings_are_checked() {
-        let bursty = |factor, share, mean_burst_s| Process::Bursty { factor, share, mean_burst_s };
-        for bad in
-            [bursty(0.5, 0.2, 1.0), bursty(6.0, 0.2, 1.0), bursty(2.0, 0.0, 1.0), bursty(2.0, 0.2, 0.0)]
-        {
-            assert!(bad.check().is_err(), "{bad:?}");
-        }
-        assert!(bursty(5.0, 0.2, 1.0).check().is_ok());
-        let error = Process::Sweeps { mean_size: 0.5 }.check().unwrap_err();
-        assert_eq!(error.to_string(), "`mean_size` is 0.5; it must be a number from 1");
-    }
-}
+#[path = "arrivals_tests.rs"]
+mod tests;

@@ -8,9 +8,13 @@ mod capacity;
 mod clients;
 mod dress;
 mod error;
+mod estimates;
+mod faults;
 mod lublin;
 mod pipelines;
 mod random;
+mod regimes;
+mod replay;
 mod requests;
 mod training;
 
@@ -22,9 +26,13 @@ pub use clients::ClientSource;
 pub(crate) use dress::surprise_memory;
 pub use dress::{Datasets, Elastic};
 pub use error::WorkloadError;
+pub use estimates::Estimates;
+pub use faults::{Faults, Maintenance, Repair};
 pub use lublin::{LublinSource, Population};
 pub use pipelines::{PipelineSource, Stage};
 pub use random::derive_seed;
+pub use regimes::{Durations, Order, Regimes, Segment};
+pub use replay::{Replay, Start};
 pub use requests::{RequestSource, Stream};
 pub use training::{GangShare, SizeClass, TrainingSource};
 
@@ -85,13 +93,18 @@ fn mix(
     }
     let mut mixed = Workload::default();
     let mut parts = Vec::new();
+    let mut users = 0;
     for (index, source) in (0..).zip(sources) {
-        let part = source.generate(catalog, cluster, derive_seed(seed, index))?;
+        let mut part = source.generate(catalog, cluster, derive_seed(seed, index))?;
         if part.clients.is_some() {
             return Err(WorkloadError::Settings(
                 "clients cannot be part of a mix: their requests have no order before they are answered",
             ));
         }
+        // Users of one part are not those of another: their habits are drawn apart.
+        let known = part.jobs.iter().map(|job| job.user).max().unwrap_or(0);
+        part.jobs.iter_mut().filter(|job| job.user > 0).for_each(|job| job.user += users);
+        users += known;
         parts.push(adopt(&mut mixed, part));
     }
     // (arrival, part, place in it): stages of a pipeline stay in order.
@@ -128,11 +141,16 @@ fn adopt(mixed: &mut Workload, part: Workload) -> Vec<(Job, Truth)> {
 /// A rate in jobs per second; `capacity` is asked only for a load.
 fn rate_per_second(
     rate: Rate,
+    process: &Process,
     capacity: impl FnOnce() -> Result<f64, WorkloadError>,
 ) -> Result<f64, WorkloadError> {
-    match rate {
-        Rate::PerSecond(rate) => error::positive("per_second", rate),
-        Rate::Load(load) => Ok(error::positive("load", load)? * capacity()?),
+    match (rate, process) {
+        (Rate::PerSecond(rate), _) => error::positive("per_second", rate),
+        (Rate::Load(load), _) => Ok(error::positive("load", load)? * capacity()?),
+        (Rate::Recorded, Process::Trace(replay)) => Ok(replay.rate()),
+        (Rate::Recorded, _) => Err(WorkloadError::Settings(
+            "`rate` is \"recorded\", but the process is no trace; give `{ load = ... }` or `{ per_second = ... }`",
+        )),
     }
 }
 

@@ -63,12 +63,12 @@ impl PipelineSource {
     ) -> Result<Workload, WorkloadError> {
         check("count", f64::from(self.count), self.count > 0, "above 0")?;
         positive("per_second", self.per_second)?;
-        self.process.check()?;
+        self.process.check(0)?;
         let deadline = self.deadline_ms.map(|ms| positive("deadline_ms", ms)).transpose()?;
         let (stages, speeds) = self.checked(catalog, cluster)?;
         let mut workload = Workload { speeds, ..Workload::default() };
-        let arrivals = Arrivals::new(self.process, self.per_second, derive_seed(seed, 0));
-        for arrival in arrivals.take(self.count as usize) {
+        let arrivals = Arrivals::new(&self.process, self.per_second, derive_seed(seed, 0));
+        for arrival in arrivals.take(self.count as usize).map(|arrival| arrival.at) {
             let due = deadline.map(|ms| Time::from_secs_f64(arrival + ms / 1e3));
             self.push(&mut workload, &stages, Time::from_secs_f64(arrival), due);
         }

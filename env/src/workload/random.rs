@@ -78,6 +78,17 @@ impl Random {
         }
     }
 
+    /// Weibull with this mean and a shape above 0; a shape of 1 is the exponential.
+    pub(super) fn weibull(&mut self, mean: f64, shape: f64) -> f64 {
+        let scale = mean / libm::tgamma(1.0 + 1.0 / shape);
+        scale * libm::pow(-libm::log(self.above_zero()), 1.0 / shape)
+    }
+
+    /// Lognormal with this mean; `sigma` is the standard deviation of its natural logarithm.
+    pub(super) fn lognormal(&mut self, mean: f64, sigma: f64) -> f64 {
+        mean * libm::exp(sigma * (self.normal() - 0.5 * sigma))
+    }
+
     /// Gamma with a shape of at least 1, by the method of Marsaglia and Tsang (2000).
     pub(super) fn gamma(&mut self, shape: f64, scale: f64) -> f64 {
         debug_assert!(shape >= 1.0, "shape {shape} is below 1");
@@ -119,6 +130,10 @@ mod tests {
         close(mean_and_variance(|| random.geometric(8.0) as f64), 8.0, 56.0);
         close(mean_and_variance(|| random.normal()), 0.0, 1.0);
         close(mean_and_variance(|| random.gamma(4.2, 0.94)), 4.2 * 0.94, 4.2 * 0.94 * 0.94);
+        close(mean_and_variance(|| random.weibull(3.0, 1.0)), 3.0, 9.0);
+        // Of shape 2 the variance is (4 / pi - 1) of the square of the mean.
+        close(mean_and_variance(|| random.weibull(3.0, 2.0)), 3.0, 9.0 * (4.0 / core::f64::consts::PI - 1.0));
+        close(mean_and_variance(|| random.lognormal(2.0, 0.5)), 2.0, 4.0 * (libm::exp(0.25) - 1.0));
         close(mean_and_variance(|| random.pick([1.0, 0.0, 3.0].into_iter()) as f64), 1.5, 0.75);
         assert_eq!(random.geometric(1.0), 1);
     }

@@ -81,11 +81,13 @@ impl RequestSource {
         let (count, horizon_s) = self.end(rate)?;
         let mut random = Random::new(derive_seed(seed, 1));
         let arrivals =
-            Arrivals::new(self.process, rate, derive_seed(seed, 0)).take_while(|at| *at < horizon_s);
+            Arrivals::new(&self.process, rate, derive_seed(seed, 0)).take_while(|next| next.at < horizon_s);
+        let own: Vec<f64> = streams.iter().map(|stream| stream.share).collect();
         let mut workload = Workload::default();
-        for (label, arrival) in (0..count).zip(arrivals) {
-            let stream = &streams[random.pick(streams.iter().map(|stream| stream.share))];
-            let arrival = Time::from_secs_f64(arrival);
+        for (label, next) in (0..count).zip(arrivals) {
+            let shares = self.process.shares(next.segment, &own);
+            let stream = &streams[random.pick(shares.iter().copied())];
+            let arrival = Time::from_secs_f64(next.at);
             let deadline = stream.deadline.map(|span| arrival + span);
             let job = Job::new(label, arrival, Task::Request { model: stream.model }, 1);
             workload.push(Job { deadline, weight: stream.weight, ..job }, Truth::AsEstimated);
@@ -100,11 +102,14 @@ impl RequestSource {
     /// # Errors
     /// Settings out of range, or a model that no kind of the cluster answers in time.
     pub fn demands(&self, catalog: &Catalog, cluster: &Cluster) -> Result<Vec<Demand>, WorkloadError> {
-        self.checked(catalog)?.iter().map(|stream| demand(stream, catalog, cluster)).collect()
+        let streams = self.checked(catalog)?;
+        let shares = self.process.mean_shares(streams.iter().map(|stream| stream.share).collect());
+        let with_share = |(stream, share)| demand(stream, share, catalog, cluster);
+        streams.iter().zip(shares).map(with_share).collect()
     }
 
     fn checked(&self, catalog: &Catalog) -> Result<Vec<Checked>, WorkloadError> {
-        self.process.check()?;
+        self.process.check(self.streams.len())?;
         let rates = self.streams.iter().filter(|stream| stream.rate_per_s.is_some()).count();
         let shares = self.streams.iter().filter(|stream| stream.share.is_some()).count();
         let by_rate = rates == self.streams.len() && shares == 0 && self.rate.is_none();
@@ -128,13 +133,16 @@ impl RequestSource {
     ) -> Result<f64, WorkloadError> {
         match self.rate {
             None => Ok(streams.iter().map(|stream| stream.share).sum()),
-            Some(rate) => rate_per_second(rate, || capacity(cluster, &self.demands(catalog, cluster)?)),
+            Some(rate) => {
+                rate_per_second(rate, &self.process, || capacity(cluster, &self.demands(catalog, cluster)?))
+            }
         }
     }
 
     /// The number of requests and the moment at which to stop.
     fn end(&self, rate: f64) -> Result<(u64, f64), WorkloadError> {
         let horizon_s = self.horizon_s.map(|horizon| positive("horizon_s", horizon)).transpose()?;
+        let rate = rate * self.process.mean_factor();
         let expected =
             self.count.map_or(f64::INFINITY, f64::from).min(horizon_s.map_or(f64::INFINITY, |s| s * rate));
         if expected.is_infinite() {
@@ -173,14 +181,19 @@ pub(super) fn named(catalog: &Catalog, name: &str) -> Result<InferenceId, Worklo
     catalog.inference(name).ok_or_else(unknown)
 }
 
-fn demand(stream: &Checked, catalog: &Catalog, cluster: &Cluster) -> Result<Demand, WorkloadError> {
+fn demand(
+    stream: &Checked,
+    share: f64,
+    catalog: &Catalog,
+    cluster: &Cluster,
+) -> Result<Demand, WorkloadError> {
     let on_kind = |kind: &KindId| Some((*kind, seconds_per_request(stream, catalog, *kind)?));
     let device_seconds: Vec<(KindId, f64)> = cluster.kinds().iter().filter_map(on_kind).collect();
     if device_seconds.is_empty() {
         let what = format!("`{}` runs within its deadline", catalog.inference_model(stream.model).name);
         return Err(WorkloadError::NotRunnable { what, kinds: kind_names(catalog, cluster) });
     }
-    Ok(Demand { share: stream.share, device_seconds })
+    Ok(Demand { share, device_seconds })
 }
 
 fn seconds_per_request(stream: &Checked, catalog: &Catalog, kind: KindId) -> Option<f64> {

@@ -176,6 +176,68 @@ fn the_load_does_not_change_the_jobs() {
     assert!(light.jobs[149].arrival > heavy.jobs[149].arrival);
 }
 
+/// Users who are wrong change what they say of the jobs, and neither the jobs nor their arrivals.
+#[test]
+fn estimates_leave_the_truth_as_it_is() {
+    let draw = |text: &str| source(text).generate(Catalog::builtin(), &pool12(), 3).unwrap();
+    let wrong = TRAINING.replace("jobs = 150", "jobs = 150\nestimates = { sigma = 1.5, users = 7 }");
+    let (honest, wrong) = (draw(TRAINING), draw(&wrong));
+    for at in 0..honest.len() {
+        let id = crate::units::JobId(at as u32);
+        assert_eq!(honest.jobs[at].arrival, wrong.jobs[at].arrival);
+        assert!(honest.jobs[at].user == 0 && (1..=7).contains(&wrong.jobs[at].user));
+        let steps = honest.true_steps(id).abs_diff(wrong.true_steps(id));
+        assert!(steps <= 1, "job {at} is {steps} steps off");
+    }
+    assert!(honest.jobs.iter().zip(&wrong.jobs).filter(|(one, other)| one.task != other.task).count() > 140);
+}
+
+#[test]
+fn users_of_the_parts_of_a_mix_are_different_people() {
+    let part =
+        "[[mix]]\n[mix.training]\njobs = 40\nrate = { load = 0.5 }\nestimates = { sigma = 1, users = 2 }\n";
+    let workload = source(&part.repeat(2)).generate(Catalog::builtin(), &pool12(), 3).unwrap();
+    let users: std::collections::BTreeSet<u32> = workload.jobs.iter().map(|job| job.user).collect();
+    assert_eq!(users, [1, 2, 3, 4].into());
+}
+
+/// The mix of requests changes with the segment, and the capacity is that of the mean mix.
+#[test]
+fn regimes_change_the_mix() {
+    let regimes = "{ regimes = { segments = [
+        { duration_s = 5, factor = 0.5 }, { duration_s = 5, factor = 1.5, shares = [9, 1] }] } }";
+    let bursty = "{ bursty = { factor = 3, share = 0.2, mean_burst_s = 0.3 } }";
+    let text = REQUESTS.replace(bursty, regimes).replace("count = 2000", "horizon_s = 100");
+    let cluster = cluster(&[("v100", 2), ("t4", 2)]);
+    let workload = source(&text).generate(Catalog::builtin(), &cluster, 1).unwrap();
+    let resnet = Catalog::builtin().inference("resnet50");
+    let share = |launch: bool| {
+        let in_launch = |job: &&crate::job::Job| (job.arrival.as_secs_f64() % 10.0 >= 5.0) == launch;
+        let jobs: Vec<_> = workload.jobs.iter().filter(in_launch).collect();
+        let asked = jobs.iter().filter(|job| job.request_model() == resnet).count();
+        (asked as f64 / jobs.len() as f64, jobs.len() as f64)
+    };
+    let ((day, by_day), (launch, in_launch)) = (share(false), share(true));
+    assert!((day - 2.0 / 3.0).abs() < 0.02 && (launch - 0.1).abs() < 0.02, "{day} {launch}");
+    assert!((in_launch / by_day - 3.0).abs() < 0.1, "{by_day} {in_launch}");
+    let Source::Requests(requests) = source(&text) else { panic!() };
+    let demands = requests.demands(Catalog::builtin(), &cluster).unwrap();
+    assert!(
+        (demands[1].share / demands[0].share - (2.5 * 2.0 / 3.0 + 0.75) / (2.5 / 3.0 + 6.75)).abs() < 1e-9
+    );
+    let limit = capacity(&cluster, &demands).unwrap();
+    assert!((workload.len() as f64 / 100.0 / limit / 0.7 - 1.0).abs() < 0.03);
+}
+
+#[test]
+fn a_recorded_rate_is_that_of_the_trace() {
+    let process = "rate = \"recorded\"\nprocess = { trace = { gaps_s = [10, 0.5] } }";
+    let text = TRAINING.replace("rate = { load = 0.8 }", process);
+    let workload = source(&text).generate(Catalog::builtin(), &pool12(), 1).unwrap();
+    let told: Vec<f64> = workload.jobs.iter().take(4).map(|job| job.arrival.as_secs_f64()).collect();
+    assert_eq!(told, [10.0, 10.5, 20.5, 21.0]);
+}
+
 #[test]
 fn kinds_with_scaled_speeds_count_too() {
     let cluster = cluster(&[("clx-9282", 4), ("t4", 4), ("v100", 2), ("tpu-v3", 2)]);
@@ -215,6 +277,12 @@ fn faults_are_named() {
             "`bert-6l` runs within its deadline on no",
         ),
         (REQUESTS.replace("factor = 3", "factor = 6"), v100(), "`factor` is 6"),
+        (TRAINING.replace("{ load = 0.8 }", "\"recorded\""), pool12(), "but the process is no trace"),
+        (
+            TRAINING.replace("jobs = 150", "jobs = 9\nestimates = { sigma = 1, users = 0 }"),
+            pool12(),
+            "`users` is 0",
+        ),
         ("mix = []".into(), v100(), "a mix needs at least one source"),
     ];
     for (text, cluster, expected) in cases {
@@ -234,16 +302,39 @@ fn process() -> impl Strategy<Value = Process> {
             mean_burst_s
         }),
         (1.0..30.0).prop_map(|mean_size| Process::Sweeps { mean_size }),
+        (1.0..1e5_f64, 0.0..1.0, proptest::option::of(0.0..1.0))
+            .prop_map(|(period_s, amplitude, phase)| Process::Diurnal { period_s, amplitude, phase }),
+        (proptest::collection::vec(0.0..9.0, 1..20), any::<bool>()).prop_map(|(mut gaps_s, random)| {
+            gaps_s.push(1.0);
+            Process::Trace(Replay { gaps_s, start: if random { Start::Random } else { Start::First } })
+        }),
+        (proptest::collection::vec((100.0..1e5, 0.1..3.0, any::<bool>()), 1..5), any::<bool>()).prop_map(
+            |(segments, random)| {
+                let segment = |(duration_s, factor, sweeps)| {
+                    let process = if sweeps { Process::Sweeps { mean_size: 4.0 } } else { Process::Poisson };
+                    Segment { duration_s, factor, process, shares: None }
+                };
+                let segments = segments.into_iter().map(segment).collect();
+                let (order, durations) = match random {
+                    true => (Order::Random, Durations::Exponential),
+                    false => (Order::Listed, Durations::Fixed),
+                };
+                Process::Regimes(Regimes { segments, order, durations })
+            }
+        ),
     ]
 }
 
 fn any_source() -> impl Strategy<Value = Source> {
     let rate = || prop_oneof![(0.05..2.0).prop_map(Rate::Load), (1e-5..1e-1).prop_map(Rate::PerSecond)];
+    let estimates = (0.0..2.0, 1..9_u32, 0.0..1.0);
+    let estimates = estimates.prop_map(|(sigma, users, noise)| Estimates { sigma, users, noise });
+    let shape = (-1.0..2.0, 0.0..2.0, proptest::option::of(estimates));
     let training =
-        (1..60_u32, rate(), process(), -1.0..2.0, 0.0..2.0).prop_map(|(jobs, rate, process, low, width)| {
+        (1..60_u32, rate(), process(), shape).prop_map(|(jobs, rate, process, (low, width, estimates))| {
             let sizes = vec![SizeClass { share: 1.0, log10_low: low, log10_high: low + width }];
             let gangs = [1, 2, 4].map(|devices| GangShare { devices, share: 1.0 }).to_vec();
-            Source::Training(TrainingSource { jobs, rate, process, sizes, gangs })
+            Source::Training(TrainingSource { jobs, rate, process, sizes, gangs, estimates })
         });
     let requests =
         (1..60_u32, rate(), process(), 30.0..90.0).prop_map(|(count, rate, process, deadline_ms)| {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::arrivals::{Arrivals, Process, Rate};
 use super::capacity::{Demand, capacity};
 use super::error::{WorkloadError, check, not_negative, positive};
+use super::estimates::{Claim, Estimates, Users};
 use super::random::{Random, derive_seed};
 use super::{kind_names, rate_per_second};
 use crate::catalog::{Catalog, JobType};
@@ -33,6 +34,9 @@ pub struct TrainingSource {
     /// Gang sizes; without any, all jobs take one device.
     #[serde(default = "default_gangs")]
     pub gangs: Vec<GangShare>,
+    /// How wrong users are about the samples that their jobs need; never, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimates: Option<Estimates>,
 }
 
 /// Jobs whose size is `10^u` V100-minutes with `u` uniform.
@@ -95,8 +99,8 @@ struct Gang {
 }
 
 impl TrainingSource {
-    /// Draws a workload; arrivals and jobs come from separate streams, so that a change of the load leaves
-    /// the jobs as they are.
+    /// Draws a workload; arrivals, jobs and estimates come from separate streams, so that a change of the load or
+    /// of the estimates leaves the jobs as they are.
     pub(super) fn generate(
         &self,
         catalog: &Catalog,
@@ -105,20 +109,28 @@ impl TrainingSource {
     ) -> Result<Workload, WorkloadError> {
         let (reference, gangs) = self.checked(catalog, cluster)?;
         let demands = || self.demands(catalog, cluster);
-        let rate = rate_per_second(self.rate, || capacity(cluster, &demands()?))?;
+        let rate = rate_per_second(self.rate, &self.process, || capacity(cluster, &demands()?))?;
         let mut random = Random::new(derive_seed(seed, 1));
-        let arrivals = Arrivals::new(self.process, rate, derive_seed(seed, 0));
+        let mut users = self.estimates.map(|estimates| Users::new(estimates, derive_seed(seed, 2)));
+        let own: Vec<f64> = self.sizes.iter().map(|class| class.share).collect();
+        let arrivals = Arrivals::new(&self.process, rate, derive_seed(seed, 0));
         let mut workload = Workload::default();
         for (label, arrival) in (0..u64::from(self.jobs)).zip(arrivals) {
             let gang = &gangs[random.pick(gangs.iter().map(|gang| gang.share))];
             let kind = gang.types[random.below(gang.types.len())];
-            let class = self.sizes[random.pick(self.sizes.iter().map(|class| class.share))];
+            let shares = self.process.shares(arrival.segment, &own);
+            let class = self.sizes[random.pick(shares.iter().copied())];
             let seconds = 60.0 * class.draw_minutes(&mut random);
             let samples = seconds * speed(catalog, kind, reference, gang.devices).unwrap_or(0.0);
+            let samples = (samples as u64).max(1);
             let batch = kind.batch * gang.devices;
-            let task = Task::Training { model: kind.model, batch, samples: (samples as u64).max(1) };
-            let job = Job::new(label, Time::from_secs_f64(arrival), task, gang.devices);
-            workload.push(job, Truth::AsEstimated);
+            let claim = match &mut users {
+                Some(users) => users.claim(kind.model, batch, samples),
+                None => Claim { user: 0, samples, truth: Truth::AsEstimated },
+            };
+            let task = Task::Training { model: kind.model, batch, samples: claim.samples };
+            let job = Job::new(label, Time::from_secs_f64(arrival.at), task, gang.devices);
+            workload.push(Job { user: claim.user, ..job }, claim.truth);
         }
         Ok(workload)
     }
@@ -129,9 +141,10 @@ impl TrainingSource {
     /// Settings out of range, or a gang size with which nothing runs on the cluster.
     pub fn demands(&self, catalog: &Catalog, cluster: &Cluster) -> Result<Vec<Demand>, WorkloadError> {
         let (reference, gangs) = self.checked(catalog, cluster)?;
-        let weight: f64 = self.sizes.iter().map(|class| class.share).sum();
-        let mean_s =
-            60.0 * self.sizes.iter().map(|class| class.share * class.mean_minutes()).sum::<f64>() / weight;
+        let shares = self.process.mean_shares(self.sizes.iter().map(|class| class.share).collect());
+        let weight: f64 = shares.iter().sum();
+        let minutes = self.sizes.iter().zip(shares).map(|(class, share)| share * class.mean_minutes());
+        let mean_s = 60.0 * minutes.sum::<f64>() / weight;
         let mut demands = Vec::new();
         for gang in &gangs {
             for kind in &gang.types {
@@ -153,7 +166,8 @@ impl TrainingSource {
     /// The reference kind, and the gang sizes with their job types, once the settings have been found sound.
     fn checked(&self, catalog: &Catalog, cluster: &Cluster) -> Result<(KindId, Vec<Gang>), WorkloadError> {
         positive("jobs", f64::from(self.jobs))?;
-        self.process.check()?;
+        self.process.check(self.sizes.len())?;
+        self.estimates.map(|estimates| estimates.check()).transpose()?;
         self.sizes.iter().try_for_each(SizeClass::check)?;
         positive("sizes: sum of shares", self.sizes.iter().map(|class| class.share).sum())?;
         for gang in &self.gangs {
