@@ -128,8 +128,14 @@ fn seen(sim: &Simulator, id: JobId) -> (usize, usize) {
     (queued, running)
 }
 
+/// Cases of each property: 300, or what YARDMASTER_CASES says (the long mode has 10,000).
+fn cases() -> u32 {
+    let asked = std::env::var("YARDMASTER_CASES").ok();
+    asked.map_or(300, |cases| cases.parse().expect("YARDMASTER_CASES is a whole number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_request_ends_once_served_or_dropped(case in case()) {
