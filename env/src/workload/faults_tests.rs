@@ -109,7 +109,7 @@ proptest! {
         prop_assert!(changes.is_sorted_by_key(|change| change.at));
         for node in 0..u32::from(nodes) {
             let own = hours(&changes, node);
-            prop_assert!(own.len() % 2 == 0);
+            prop_assert!(own.len().is_multiple_of(2));
             for pair in own.chunks(2) {
                 prop_assert!(pair[0].0 != Change::Join && pair[1].0 == Change::Join);
                 prop_assert!(pair[0].1 <= faults.horizon_h.unwrap());
