@@ -4,7 +4,7 @@
 //! so that requests every millisecond and jobs every hour are treated alike. Nothing is stored but sums, which an
 //! arrival updates in constant time; to ask changes nothing, so that no answer depends on who asked when.
 
-use crate::units::Time;
+use crate::units::{Span, Time};
 
 /// Time scales of the moving averages, in arrivals at the mean rate so far, from fast to slow.
 pub const SCALES: [f64; 3] = [8.0, 64.0, 512.0];
@@ -69,8 +69,10 @@ struct Rates {
     last: Time,
     /// Arrivals after the first.
     count: f64,
-    /// Mean gap when the last arrived, in seconds; what the time scales are told in.
+    /// Mean gap when the last arrived, in seconds, and its inverse; what the time scales are told in. 0 until two have
+    /// arrived at different moments.
     gap_s: f64,
+    pace: f64,
     /// Arrivals by scale.
     arrivals: [f64; SCALES.len()],
     /// Seconds by scale.
@@ -97,6 +99,7 @@ impl Default for Rates {
             last: Time::ZERO,
             count: 0.0,
             gap_s: 0.0,
+            pace: 0.0,
             arrivals: [0.0; SCALES.len()],
             seconds: [0.0; SCALES.len()],
             trend: Moments::default(),
@@ -113,7 +116,10 @@ impl Rates {
         };
         self.pass(now);
         self.count += 1.0;
-        self.gap_s = now.since(first).as_secs_f64() / self.count;
+        let elapsed_s = seconds(now.since(first));
+        if elapsed_s > 0.0 {
+            (self.gap_s, self.pace) = (elapsed_s / self.count, self.count / elapsed_s);
+        }
         for arrivals in &mut self.arrivals {
             *arrivals += 1.0;
         }
@@ -128,21 +134,23 @@ impl Rates {
 
     /// Lets time pass up to `now`.
     fn pass(&mut self, now: Time) {
-        let passed = now.since(self.last).as_secs_f64();
+        let passed = seconds(now.since(self.last));
         self.last = now.max(self.last);
         if passed == 0.0 || self.first.is_none() {
             return;
         }
-        // Until the second arrival there is no rate to tell a scale by; nothing has to be forgotten then either.
-        let gap_s = if self.gap_s > 0.0 { self.gap_s } else { passed };
-        // 1 - exp(-x) for the slowest scale; for a faster one 1 - (1 - lost)^2 by squaring, exact for small x too.
-        let mut lost = -libm::expm1(-passed / (gap_s * SCALES[SCALES.len() - 1]));
+        // Without a rate there is no scale to forget by; any will do, as all that has been seen is of one moment.
+        let (gap_s, pace) = if self.pace > 0.0 { (self.gap_s, self.pace) } else { (passed, 1.0 / passed) };
+        // For a scale that is 8 times faster, 1 - exp(-8 x) by squaring thrice, exact for small x too.
+        let mut lost = one_minus_exp(passed * pace * (1.0 / SCALES[SCALES.len() - 1]));
         for at in (0..SCALES.len()).rev() {
+            let scale = gap_s * SCALES[at];
             if at == TREND {
-                self.trend.pass(passed, gap_s * SCALES[at], lost, self.arrivals[at], self.seconds[at]);
+                let x = passed * pace * (1.0 / SCALES[TREND]);
+                self.trend.pass(passed, x, scale, lost, self.arrivals[at], self.seconds[at]);
             }
             self.arrivals[at] -= self.arrivals[at] * lost;
-            self.seconds[at] += (gap_s * SCALES[at] - self.seconds[at]) * lost;
+            self.seconds[at] += (scale - self.seconds[at]) * lost;
             for _ in 0..SQUARINGS {
                 lost *= 2.0 - lost;
             }
@@ -171,17 +179,33 @@ impl Rates {
 }
 
 impl Moments {
-    /// As [`Rates::pass`], with what the sums of the same scale were before: `arrivals` and `seconds`.
-    fn pass(&mut self, passed: f64, scale: f64, lost: f64, arrivals: f64, seconds: f64) {
+    /// As [`Rates::pass`]; `x` is `passed / scale`, `lost` is `1 - exp(-x)`, and `arrivals` and `seconds` are what the
+    /// sums of the same scale were before.
+    fn pass(&mut self, passed: f64, x: f64, scale: f64, lost: f64, arrivals: f64, seconds: f64) {
         let kept = 1.0 - lost;
         self.arrivals_1 = kept * (self.arrivals_1 + passed * arrivals);
-        let x = passed / scale;
         // Integrals of u^n exp(-u / scale) over the time that passed.
         let new_1 = scale * scale * (lost - kept * x);
         let new_2 = scale * scale * scale * (2.0 * lost - kept * x * (2.0 + x));
         self.seconds_2 = kept * (self.seconds_2 + passed * (2.0 * self.seconds_1 + passed * seconds)) + new_2;
         self.seconds_1 = kept * (self.seconds_1 + passed * seconds) + new_1;
     }
+}
+
+/// As [`Span::as_secs_f64`], but cheaper by a division; the last bit does not matter here.
+fn seconds(span: Span) -> f64 {
+    span.0 as f64 * 1e-9
+}
+
+/// `1 - exp(-x)`. Nearly every arrival comes after less than eight mean gaps, where a few terms of the series are exact
+/// to the last bits and several times cheaper.
+fn one_minus_exp(x: f64) -> f64 {
+    if x > 1.0 / 64.0 {
+        return -libm::expm1(-x);
+    }
+    let square = x * x;
+    let high = (1.0 / 120.0 - x * (1.0 / 720.0)) + square * (1.0 / 5040.0);
+    x * ((1.0 - x * 0.5) + square * ((1.0 / 6.0 - x * (1.0 / 24.0)) + square * high))
 }
 
 /// 0 as long as no time has passed.

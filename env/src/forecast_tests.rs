@@ -75,6 +75,14 @@ fn a_burst_shows_and_passes() {
 }
 
 #[test]
+fn the_series_is_the_function() {
+    for x in (0..2000).map(|step| f64::from(step) * 1e-5) {
+        let (own, exact) = (one_minus_exp(x), -libm::expm1(-x));
+        assert!((own - exact).abs() <= 1e-14 * exact, "{own} {exact} at {x}");
+    }
+}
+
+#[test]
 fn streams_are_told_apart() {
     let mut forecast = Forecast::new(1);
     for second in 0..1000_u64 {
