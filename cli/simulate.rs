@@ -139,16 +139,10 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         (None, None) => bail!("give --scenario or --trace"),
     };
     if args.first > 0 || args.jobs.is_some() || queue.is_some() {
-        let workload = world.workload.slice(args.first, count);
-        if workload.is_empty() {
+        if args.first >= world.workload.len() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        let World { cluster, discipline, objective, hold, rounds, serving, rules, .. } = world;
-        let catalog = Catalog::builtin();
-        world = World::new(catalog, cluster, workload, discipline, objective, hold)?
-            .with_rounds(rounds)?
-            .with_serving(catalog, serving)?
-            .with_rules(rules)?;
+        world = world.part(Catalog::builtin(), args.first, count)?;
     }
     Ok((world, source))
 }

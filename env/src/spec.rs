@@ -12,16 +12,17 @@ use sha2::{Digest, Sha256};
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
 use crate::data::{Artefact, DataError, DataSpec};
-use crate::job::Workload;
+use crate::job::{Job, Workload};
 use crate::objective::Objective;
 use crate::rules::{Prices, Rules, Spread};
 use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::{World, WorldError};
 use crate::suggest;
+use crate::timing::Timing;
 use crate::units::{NodeId, Span, Time};
 use crate::view::Discipline;
-use crate::workload::{Datasets, Elastic, Faults, Source, WorkloadError, surprise_memory};
-pub use options::{AutoscaleSpec, LoadSpec, MemorySpec, NetworkSpec, Predictor, PreemptionSpec};
+use crate::workload::{Class, Datasets, Elastic, Faults, Source, WorkloadError, classify, surprise_memory};
+pub use options::{AutoscaleSpec, LoadSpec, MemorySpec, NetworkSpec, Predictor, PreemptionSpec, RoundSpec};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,12 @@ pub struct Spec {
     /// Choices of gang and batch that training jobs leave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elastic: Option<Elastic>,
+    /// Classes of importance that training jobs are drawn from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
+    /// Discipline `rounds`: how long a round is, and an allocation stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<RoundSpec>,
     /// Relative accuracy that each of these models must keep; they are served by any variant that does.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy: BTreeMap<String, f64>,
@@ -309,6 +316,7 @@ impl Scenario {
         let artefacts = workload.artefacts.clone();
         let world = World::new(catalog, self.cluster.clone(), workload, discipline, objective, hold)
             .and_then(|world| world.with_serving(catalog, Serving { late, batches }))
+            .and_then(|world| world.with_rounds(self.spec.rounds.map(RoundSpec::rules).unwrap_or_default()))
             .and_then(|world| world.with_rules(Rules { prices, ..self.spec.rules(&self.groups, catalog) }));
         let world = world.map_err(|why| SpecError::World { file: file(), why })?;
         self.equip(catalog, world, artefacts)
@@ -329,7 +337,16 @@ impl Scenario {
             .map_or(Ok(()), |datasets| datasets.give(workload, seed))
             .and_then(|()| elastic.as_ref().map_or(Ok(()), |elastic| elastic.give(workload)))
             .and_then(|()| memory.map_or(Ok(()), |memory| surprise_memory(workload, memory.sigma, seed)));
-        given.map_err(|why| SpecError::Workload { file: file(), why })
+        let shortest = |job: &Job| {
+            Timing::new(catalog, &self.cluster, std::slice::from_ref(job)).shortest(
+                0,
+                job.gang,
+                &self.cluster,
+            )
+        };
+        given
+            .and_then(|()| classify(&self.spec.classes, workload, shortest, seed))
+            .map_err(|why| SpecError::Workload { file: file(), why })
     }
 
     /// Adds memory, models and data to a world.

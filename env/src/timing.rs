@@ -311,6 +311,12 @@ impl Timing {
         }
     }
 
+    /// The shortest time of the job at this index on a cluster with devices for its gang.
+    pub fn shortest(&self, job: usize, gang: u32, cluster: &Cluster) -> Option<Span> {
+        let slots = (0..self.kinds.len()).filter(|&slot| cluster.all_devices()[slot] >= gang);
+        slots.filter_map(|slot| self.job(job, slot)).min()
+    }
+
     /// The largest batch a kind takes, 0 where the model does not run.
     pub fn max_batch(&self, stream: usize, slot: KindSlot) -> u32 {
         let variant = usize::from(self.default_variant(stream, slot));

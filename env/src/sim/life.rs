@@ -5,7 +5,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::{Simulator, Slice, State};
-use crate::data::{DataPlane, DeviceId};
+use crate::data::{ArtefactId, DataPlane, DeviceId};
 use crate::job::{Choice, Truth};
 use crate::loads::ModelBatch;
 use crate::timing::KindSlot;
@@ -52,11 +52,11 @@ impl Simulator {
     /// Starts a checked decision: its devices are held, and work begins once data and model are there.
     pub(super) fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, size: Size) {
         let Size { batch, variant } = size;
-        let fetch = self.fetch(first, &nodes);
         let load = self.load(first, &nodes, size);
         let setup = load + self.view().restart(first);
         let lengths = self.lengths(first, &nodes, slot, size);
         let members = self.take(first, batch);
+        let fetch = self.fetch(&members, &nodes);
         for &id in &members {
             let state = if fetch.is_some() { State::Transferring } else { State::Running };
             self.set_state(id, state);
@@ -107,13 +107,21 @@ impl Simulator {
         sequence
     }
 
-    /// Begins to bring what a job needs to its nodes; the estimated time until it is there, or nothing if it is.
-    fn fetch(&mut self, job: JobId, nodes: &Placement) -> Option<Span> {
-        let inputs = &self.world.workload.jobs[job.index()].inputs;
-        let data = self.data.as_mut().filter(|_| !inputs.is_empty())?;
+    /// Begins to bring what a job, or all requests of a batch, need to their nodes; the estimated time until it is there,
+    /// or nothing if it is.
+    fn fetch(&mut self, members: &[JobId], nodes: &Placement) -> Option<Span> {
+        let data = self.data.as_mut()?;
+        let jobs = &self.world.workload.jobs;
+        let mut inputs: SmallVec<[ArtefactId; 4]> =
+            members.iter().flat_map(|id| jobs[id.index()].inputs.iter().copied()).collect();
+        inputs.sort_unstable();
+        inputs.dedup();
+        if inputs.is_empty() {
+            return None;
+        }
         let mut waits = false;
         for share in nodes {
-            waits |= data.begin(self.now, share.node, inputs, self.sequence);
+            waits |= data.begin(self.now, share.node, &inputs, self.sequence);
         }
         waits.then(|| data.ready_at(self.sequence).map_or(Span::ZERO, |ready| ready.since(self.now)))
     }

@@ -346,6 +346,29 @@ impl World {
         self.objective.prices() + self.rules.prices
     }
 
+    /// The same world with the jobs `[first, first + count)` alone; `catalog` is the one it was built with.
+    ///
+    /// # Errors
+    /// Parts that do not go together without the other jobs.
+    pub fn part(self, catalog: &Catalog, first: usize, count: usize) -> Result<World, WorldError> {
+        let workload = self.workload.slice(first, count);
+        let World { cluster, discipline, objective, hold, .. } = self;
+        let mut world = World::new(catalog, cluster, workload, discipline, objective, hold)?
+            .with_rounds(self.rounds)?
+            .with_serving(catalog, self.serving)?
+            .with_rules(self.rules)?;
+        if let Some(memory) = self.memory {
+            world = world.with_memory(catalog, memory.fails_after)?;
+        }
+        if let Some(loads) = self.loads {
+            world = world.with_loads(loads)?;
+        }
+        match self.data {
+            Some(data) => world.with_data(Arc::unwrap_or_clone(data)),
+            None => Ok(world),
+        }
+    }
+
     /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
     pub(super) fn keeps_progress(&self) -> bool {
         self.rules.preempt

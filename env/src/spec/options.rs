@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::data::{Artefact, Compression, DataSetup, NodeData, Rack, RackId, Retention, Storage, Switches};
 use crate::loads::LoadRules;
 use crate::rules::{Autoscale, Restarts, Resume, Rules};
+use crate::sim::RoundRules;
 use crate::units::{InferenceId, NodeId, Span};
 
 /// `[preemption]`: what cutting off costs, and whether a policy may.
@@ -103,6 +104,23 @@ pub struct NetworkSpec {
     pub decompression_gb_per_s: Option<f64>,
 }
 
+/// `[rounds]`: durations of the discipline `rounds`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoundSpec {
+    /// How long a slice lasts at most, in seconds.
+    pub quantum_s: f64,
+    /// How long an allocation stands at least, in seconds.
+    pub reallocate_s: f64,
+}
+
+impl RoundSpec {
+    pub(super) fn rules(self) -> RoundRules {
+        let [quantum, reallocate] = [self.quantum_s, self.reallocate_s].map(Span::from_secs_f64);
+        RoundRules { quantum, reallocate }
+    }
+}
+
 /// Whose word on the size of a job is taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -159,6 +177,10 @@ impl Spec {
         if let Some(loads) = &self.loads {
             positive("loads.gb_per_s", loads.gb_per_s)?;
             from_zero("loads.latency_ms", loads.latency_ms)?;
+        }
+        if let Some(rounds) = &self.rounds {
+            positive("rounds.quantum_s", rounds.quantum_s)?;
+            from_zero("rounds.reallocate_s", rounds.reallocate_s)?;
         }
         for (model, &floor) in &self.accuracy {
             check(&format!("accuracy.{model}"), floor, floor > 0.0 && floor <= 1.0, "above 0 and at most 1")?;

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::error::{WorkloadError, check, not_negative, positive};
 use super::random::{Random, derive_seed};
 use crate::data::{Artefact, ArtefactId};
-use crate::job::{Choice, Task, Truth, Workload};
+use crate::job::{Choice, Job, Task, Truth, Workload};
+use crate::units::Span;
 
 /// Data sets that training jobs read, each job one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +36,21 @@ pub struct Elastic {
     /// so that the whole batch grows with the gang.
     #[serde(default = "own_batch")]
     pub batches: Vec<f64>,
+}
+
+/// Training jobs of one importance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Class {
+    /// Share of the training jobs; shares need not add up to 1.
+    pub share: f64,
+    /// How much each counts in the objective.
+    #[serde(default = "one")]
+    pub weight: f64,
+    /// The deadline is this many times the shortest time in which the job could be done, after its arrival; without it
+    /// there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<f64>,
 }
 
 fn one() -> f64 {
@@ -104,6 +120,32 @@ impl Elastic {
         }
         Ok(())
     }
+}
+
+/// Draws a class for each training job; `shortest` is the shortest time in which a job can be done.
+pub(crate) fn classify(
+    classes: &[Class],
+    workload: &mut Workload,
+    shortest: impl Fn(&Job) -> Option<Span>,
+    seed: u64,
+) -> Result<(), WorkloadError> {
+    for class in classes {
+        not_negative("share", class.share)?;
+        not_negative("weight", class.weight)?;
+        class.slack.map(|slack| positive("slack", slack)).transpose()?;
+    }
+    if classes.is_empty() {
+        return Ok(());
+    }
+    check("share", 0.0, classes.iter().any(|class| class.share > 0.0), "above 0 for one class at least")?;
+    let mut random = Random::new(derive_seed(seed, 23));
+    for job in workload.jobs.iter_mut().filter(|job| matches!(job.task, Task::Training { .. })) {
+        let class = classes[random.pick(classes.iter().map(|class| class.share))];
+        job.weight = class.weight;
+        let time = class.slack.and_then(|slack| Some(shortest(job)?.scaled(slack)));
+        job.deadline = time.map(|time| job.arrival + time);
+    }
+    Ok(())
 }
 
 /// Lets the true memory of training jobs differ from the expected one by a lognormal factor of this sigma.
