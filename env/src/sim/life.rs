@@ -41,6 +41,13 @@ pub(super) struct Size {
     pub(super) variant: u16,
 }
 
+/// Devices that a run holds, where it matters which they are, and how long its model takes to load there.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    devices: SmallVec<[DeviceId; 2]>,
+    load: Span,
+}
+
 /// How long a run takes from the moment it computes.
 #[derive(Clone, Copy, Debug)]
 struct Lengths {
@@ -52,11 +59,11 @@ impl Simulator {
     /// Starts a checked decision: its devices are held, and work begins once data and model are there.
     pub(super) fn start(&mut self, first: JobId, nodes: Placement, slot: KindSlot, size: Size) {
         let Size { batch, variant } = size;
+        let members = self.take(first, batch);
+        let fetch = self.fetch(&members, &nodes);
         let load = self.load(first, &nodes, size);
         let setup = load + self.view().restart(first);
         let lengths = self.lengths(first, &nodes, slot, size);
-        let members = self.take(first, batch);
-        let fetch = self.fetch(&members, &nodes);
         for &id in &members {
             let state = if fetch.is_some() { State::Transferring } else { State::Running };
             self.set_state(id, state);
@@ -107,20 +114,14 @@ impl Simulator {
         sequence
     }
 
-    /// Begins to bring what a job, or all requests of a batch, need to their nodes; the estimated time until it is there,
-    /// or nothing if it is.
+    /// Begins to bring what a job, or all of a batch of requests, needs to its nodes; the estimated time until it is
+    /// there, or nothing if it is.
     fn fetch(&mut self, members: &[JobId], nodes: &Placement) -> Option<Span> {
         let data = self.data.as_mut()?;
-        let jobs = &self.world.workload.jobs;
-        let mut inputs: SmallVec<[ArtefactId; 4]> =
-            members.iter().flat_map(|id| jobs[id.index()].inputs.iter().copied()).collect();
-        inputs.sort_unstable();
-        inputs.dedup();
-        if inputs.is_empty() {
-            return None;
-        }
+        let inputs = members.iter().flat_map(|id| &self.world.workload.jobs[id.index()].inputs);
+        let inputs: SmallVec<[ArtefactId; 4]> = inputs.copied().collect();
         let mut waits = false;
-        for share in nodes {
+        for share in nodes.iter().filter(|_| !inputs.is_empty()) {
             waits |= data.begin(self.now, share.node, &inputs, self.sequence);
         }
         waits.then(|| data.ready_at(self.sequence).map_or(Span::ZERO, |ready| ready.since(self.now)))
@@ -134,8 +135,9 @@ impl Simulator {
         let taken: SmallVec<[(DeviceId, Span); 2]> =
             shares.filter_map(|node| loads.start(node, batch)).collect();
         let devices = taken.iter().map(|(device, _)| *device).collect();
-        self.devices.insert(self.sequence, devices);
-        taken.iter().map(|(_, load)| *load).max().unwrap_or(Span::ZERO)
+        let load = taken.iter().map(|(_, load)| *load).max().unwrap_or(Span::ZERO);
+        self.held.insert(self.sequence, Held { devices, load });
+        load
     }
 
     /// Lets work begin whose data is there.
@@ -146,7 +148,9 @@ impl Simulator {
             let first = run.members[0];
             let size = Size { batch: run.batch, variant: run.variant };
             let lengths = self.lengths(first, &run.nodes, run.slot, size);
-            let ready = self.now + self.view().restart(first);
+            // A model is loaded once the data is there.
+            let load = self.held.get(&sequence).map_or(Span::ZERO, |held| held.load);
+            let ready = self.now + load + self.view().restart(first);
             self.running.change(at, |run| {
                 (run.fetching, run.ready, run.expected_finish) = (false, ready, ready + lengths.expected);
             });
@@ -329,8 +333,8 @@ impl Simulator {
         if let Some(data) = &mut self.data {
             data.release(self.now, run.sequence);
         }
-        if let (Some(loads), Some(devices)) = (&mut self.loads, self.devices.remove(&run.sequence)) {
-            loads.finish(&devices);
+        if let (Some(loads), Some(held)) = (&mut self.loads, self.held.remove(&run.sequence)) {
+            loads.finish(&held.devices);
         }
     }
 

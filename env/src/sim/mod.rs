@@ -32,10 +32,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use crate::calibrate::Calibrator;
-use crate::data::{DataPlane, DeviceId};
+use crate::data::DataPlane;
 use crate::forecast::Forecast;
 use crate::job::Task;
 use crate::loads::Loads;
@@ -46,7 +44,7 @@ use event::Finishes;
 use invariants::Census;
 use late::Deadlines;
 pub use legal::Illegal;
-use life::{Cut, Size};
+use life::{Cut, Held, Size};
 use line::Line;
 pub use nodes::NodeState;
 use nodes::Nodes;
@@ -82,8 +80,8 @@ pub struct Simulator {
     loads: Option<Loads>,
     /// Runs that will end for want of memory, by their sequence. Nobody knows yet.
     doomed: BTreeSet<u64>,
-    /// Devices that each run holds, by its sequence, where it matters which they are.
-    devices: BTreeMap<u64, SmallVec<[DeviceId; 2]>>,
+    /// What each run holds, by its sequence, where models are loaded.
+    held: BTreeMap<u64, Held>,
     running: Slide<Running>,
     records: Vec<Record>,
     /// Jobs in each state.
@@ -127,7 +125,7 @@ impl Simulator {
             data: world.data.clone().map(DataPlane::new),
             loads: world.new_loads(),
             doomed: BTreeSet::new(),
-            devices: BTreeMap::new(),
+            held: BTreeMap::new(),
             running: Slide::default(),
             records: vec![Record::default(); world.workload.len()],
             census: Census::new(world.workload.len()),
