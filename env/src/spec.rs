@@ -2,6 +2,7 @@
 //!
 //! A file is parsed once into a [`Scenario`] that cannot be wrong; from there a seed gives a world.
 
+mod error;
 mod options;
 
 use std::collections::BTreeMap;
@@ -11,17 +12,18 @@ use sha2::{Digest, Sha256};
 
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
-use crate::data::{Artefact, DataError, DataSpec};
+use crate::data::{Artefact, DataSpec};
 use crate::job::{Job, Workload};
 use crate::objective::Objective;
 use crate::rules::{Prices, Rules, Spread};
 use crate::serving::{Batches, Late, Serving, is_default};
-use crate::sim::{World, WorldError};
+use crate::sim::World;
 use crate::suggest;
 use crate::timing::Timing;
 use crate::units::{NodeId, Span, Time};
 use crate::view::Discipline;
 use crate::workload::{Class, Datasets, Elastic, Faults, Source, WorkloadError, classify, surprise_memory};
+pub use error::SpecError;
 pub use options::{AutoscaleSpec, LoadSpec, MemorySpec, NetworkSpec, Predictor, PreemptionSpec, RoundSpec};
 
 /// A scenario as its file says it.
@@ -137,75 +139,6 @@ pub struct Scenario {
     cluster: Cluster,
     /// Nodes by the name of their group.
     groups: BTreeMap<String, Vec<NodeId>>,
-}
-
-/// Why a scenario cannot be used.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SpecError {
-    /// No built-in scenario of this name.
-    #[error("unknown scenario {name:?}, {near}; a file must end in .toml")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// Names close to it.
-        near: String,
-    },
-    /// Not TOML, or a key that does not belong there.
-    #[error("{file}: {why}")]
-    Syntax {
-        /// Which file.
-        file: String,
-        /// What the parser says, with the line.
-        why: String,
-    },
-    /// A node of a kind that the catalogue does not have.
-    #[error("{file}: node {node:?} has the unknown device kind {kind:?}, {near}")]
-    UnknownKind {
-        /// Which file.
-        file: String,
-        /// Which node.
-        node: String,
-        /// What it says.
-        kind: String,
-        /// Names close to it.
-        near: String,
-    },
-    /// A value out of its range.
-    #[error("{file}: {what} is {value}, it must be {must}")]
-    Range {
-        /// Which file.
-        file: String,
-        /// Which value.
-        what: String,
-        /// What it is.
-        value: String,
-        /// What it may be.
-        must: &'static str,
-    },
-    /// The workload cannot be generated for this cluster.
-    #[error("{file}: {why}")]
-    Workload {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        why: WorkloadError,
-    },
-    /// The network cannot be built.
-    #[error("{file}: {why}")]
-    Data {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        why: DataError,
-    },
-    /// The parts do not go together.
-    #[error("{file}: {why}")]
-    World {
-        /// Which file.
-        file: String,
-        /// What is wrong.
-        why: WorldError,
-    },
 }
 
 /// Which episodes a seed belongs to. The sets never overlap.
@@ -432,18 +365,6 @@ impl NodeSpec {
     }
 }
 
-impl SpecError {
-    fn with_file(mut self, name: &str) -> SpecError {
-        if let SpecError::Workload { file, .. }
-        | SpecError::World { file, .. }
-        | SpecError::Data { file, .. } = &mut self
-        {
-            name.clone_into(file);
-        }
-        self
-    }
-}
-
 macro_rules! builtin {
     ($($name:literal),* $(,)?) => {
         &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),*]
@@ -486,61 +407,4 @@ pub fn builtin(name: &str) -> Result<Scenario, SpecError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_builtin_scenario_is_valid_and_bears_its_name() {
-        for (name, _) in BUILTIN {
-            let scenario = builtin(name).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(scenario.spec().name, *name);
-        }
-    }
-
-    #[test]
-    fn prices_are_read_and_must_not_be_negative() {
-        let tiny = BUILTIN.iter().find(|(name, _)| *name == "tiny").map_or("", |(_, text)| *text);
-        let scenario = Scenario::parse(&format!("{tiny}\n[prices]\nkwh = 0.5\n"), "own").unwrap();
-        assert_eq!(scenario.spec().prices, Prices { kwh: 0.5, dollar: 0.0 });
-        assert_eq!(scenario.world(1).unwrap().rules.prices, scenario.spec().prices);
-        assert_ne!(scenario.digest(), builtin("tiny").unwrap().digest());
-        let error = Scenario::parse(&format!("{tiny}\n[prices]\ndollar = -1\n"), "own").unwrap_err();
-        assert_eq!(error.to_string(), "own: prices.dollar is -1, it must be a number from 0");
-    }
-
-    #[test]
-    fn energy_and_cost_are_objectives_of_a_scenario() {
-        for (kind, unit) in [("energy", "kWh"), ("cost", "USD")] {
-            let (_, tiny) = BUILTIN.iter().find(|(name, _)| *name == "tiny").unwrap();
-            let text = tiny.replace("completion-time", kind);
-            let objective = Scenario::parse(&text, kind).unwrap().spec().objective;
-            assert_eq!((objective.name(), objective.unit()), (kind, unit));
-        }
-    }
-
-    #[test]
-    fn faults_come_on_top_of_the_same_jobs() {
-        let (_, text) = BUILTIN[0];
-        let with = |table: &str| Scenario::parse(&format!("{text}\n[faults]\n{table}"), "mine.toml");
-        let plain = Scenario::parse(text, "mine.toml").unwrap();
-        let faulty = with("mtbf_h = 2\nmaintenance = { every_h = 3, length_h = 1 }").unwrap();
-        assert_ne!(plain.digest(), faulty.digest());
-        let (plain, faulty) = (plain.world(7).unwrap().workload, faulty.world(7).unwrap().workload);
-        assert_eq!((&plain.jobs, plain.changes.len()), (&faulty.jobs, 0));
-        assert!(faulty.changes.len() > 4);
-        let error = with("mtbf_h = -2").unwrap_err().to_string();
-        assert_eq!(error, "mine.toml: `mtbf_h` is -2; it must be a number above 0");
-    }
-
-    #[test]
-    fn splits_never_overlap_and_episodes_differ() {
-        let mut seen = std::collections::HashSet::new();
-        for split in [Split::Train, Split::Validation, Split::Test] {
-            for base in 0..3 {
-                for number in 0..1000 {
-                    assert!(seen.insert(split.seed(base, number)));
-                }
-            }
-        }
-    }
-}
+mod tests;

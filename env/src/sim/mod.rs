@@ -28,6 +28,7 @@ mod shares;
 mod slide;
 mod usage;
 mod world;
+mod world_error;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -53,7 +54,8 @@ use rounds::RoundState;
 use slide::Slide;
 use usage::Picture;
 pub use usage::{Rates, Usage, Waste};
-pub use world::{RoundRules, World, WorldError};
+pub use world::{RoundRules, World};
+pub use world_error::WorldError;
 
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
 #[derive(Clone, Debug)]
