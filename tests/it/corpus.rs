@@ -7,6 +7,7 @@ use yardmaster_agent::frozen;
 use yardmaster_env::catalog::{Catalog, CatalogText};
 use yardmaster_env::packing::Instance;
 use yardmaster_env::spec::{Scenario, Split};
+use yardmaster_env::trace::gavel::GavelInput;
 use yardmaster_env::trace::{TableFormat, azure_llm, openb, philly, swf, table};
 
 /// Damaged copies of each seed.
@@ -140,4 +141,14 @@ fn public_tables() {
         TableFormat::Own => false,
     };
     each("public", text(read));
+}
+
+#[test]
+fn workloads_of_gavel() {
+    let read = |text: &str| {
+        let (input, speeds) = text.split_once("\n%%\n").unwrap_or((text, ""));
+        let input = GavelInput::parse(input, "seed");
+        input.is_ok_and(|input| input.with_throughputs(speeds, "seed", Catalog::builtin()).is_ok())
+    };
+    each("gavel", text(read));
 }
