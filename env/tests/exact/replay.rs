@@ -10,12 +10,11 @@ use yardmaster_env::view::Decision;
 /// A legal decision that depends on its number only; sometimes a preemption.
 fn choose(sim: &Simulator, candidates: &Candidates) -> Decision {
     let random = (sim.decisions() + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33;
-    let victim =
+    let preempt =
         sim.view().running.get(random as usize % 5).map(|run| Decision::Preempt { run: run.sequence });
-    if let Some(preempt) = victim.filter(|_| sim.world().rules.preempt && random.is_multiple_of(7)) {
-        if sim.clone().apply(preempt.clone()).is_ok() {
-            return preempt;
-        }
+    let legal = |decision: &Decision| sim.clone().apply(decision.clone()).is_ok();
+    if let Some(preempt) = preempt.filter(|decision| random.is_multiple_of(7) && legal(decision)) {
+        return preempt;
     }
     // Work rather than waiting, as a rule.
     let actions = if random.is_multiple_of(9) { candidates.actions() } else { candidates.list.len() };
