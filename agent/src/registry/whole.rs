@@ -3,9 +3,11 @@
 use yardmaster_env::units::Span;
 
 use super::Parameter;
+use crate::heuristics::backfill::Backfill;
 use crate::heuristics::batching::Batching;
 use crate::heuristics::completion::{EarliestCompletion, Weights};
 use crate::heuristics::fifo::Fifo;
+use crate::heuristics::mapping::{Mapping, Prefer};
 use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
@@ -112,6 +114,41 @@ pub(super) const WHOLE: &[WholeRule] = &[
         parameters: &[AHEAD],
         takes: &["batching"],
         make: |of| Box::new(Matching::new(of.name, of.values[0], of.batching)),
+    },
+    WholeRule {
+        name: "min-min",
+        about: "maps what waits onto devices, what ends first first",
+        parameters: &[],
+        takes: &["batching"],
+        make: |of| Box::new(Mapping::new(of.name, Prefer::Min, of.batching)),
+    },
+    WholeRule {
+        name: "max-min",
+        about: "maps what waits onto devices, what ends last first",
+        parameters: &[],
+        takes: &["batching"],
+        make: |of| Box::new(Mapping::new(of.name, Prefer::Max, of.batching)),
+    },
+    WholeRule {
+        name: "sufferage",
+        about: "maps what waits onto devices, what loses most by its second choice first",
+        parameters: &[],
+        takes: &["batching"],
+        make: |of| Box::new(Mapping::new(of.name, Prefer::Sufferage, of.batching)),
+    },
+    WholeRule {
+        name: "easy",
+        about: "EASY backfilling: overtakes the head of the queue if that does not delay it",
+        parameters: &[],
+        takes: &["order", "batching"],
+        make: |of| Box::new(Backfill::easy(of.name, of.order, of.batching)),
+    },
+    WholeRule {
+        name: "conservative",
+        about: "conservative backfilling: overtakes if that delays nobody before it",
+        parameters: &[],
+        takes: &["order", "batching"],
+        make: |of| Box::new(Backfill::conservative(of.name, of.order, of.batching)),
     },
     WholeRule {
         name: "fifo",
