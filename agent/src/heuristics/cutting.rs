@@ -42,8 +42,9 @@ impl Order {
                 other.checked_sub(own).filter(|&more| more > 0).map(u64::from)
             }
             Order::RoundRobin { slice } => {
-                let ran = view.now.since(run.start);
-                (ran >= slice).then_some(ran.0)
+                // A slice begins when the job computes, or one that has long to prepare would never get on.
+                let ran = view.now.since(run.ready);
+                (!run.fetching && ran >= slice).then_some(ran.0)
             }
             _ => None,
         }
@@ -52,7 +53,7 @@ impl Order {
     /// When a run may come to give way by nothing but the time that passes.
     pub fn next_cut(self, view: &View<'_>) -> Option<Time> {
         let when = |run: &Running| match self {
-            Order::RoundRobin { slice } => Some(run.start + slice),
+            Order::RoundRobin { slice } => Some(run.ready + slice).filter(|_| !run.fetching),
             Order::Las { level: first } => {
                 let attained = attained(view, run);
                 let next = first.0.checked_shl(level(attained, first))?;

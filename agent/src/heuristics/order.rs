@@ -161,7 +161,7 @@ const LEVEL: Parameter = Parameter {
     default: 1.0,
     range: (1e-6, 1e6),
     whole: false,
-    tries: &[0.25, 1.0, 4.0, 16.0],
+    tries: &[0.3, 1.0, 3.0, 10.0],
     about: "device-hours of the first level; each further one is twice as long",
 };
 
