@@ -61,7 +61,7 @@ fn shortest_remaining_time_preempts() {
     );
 }
 
-/// Levels end at 2, 4 and 8 s: `a` gives way once it has received 2 s, and both go on in turn as levels are reached.
+/// Levels end at 2, 4 and 8 s: `a` gives way once it has received 2 s; `b` goes on when it has come to the same level.
 #[test]
 fn least_attained_service_serves_newcomers() {
     check_kinds(
@@ -75,12 +75,12 @@ fn least_attained_service_serves_newcomers() {
     );
 }
 
-/// Slices of 2 s.
+/// Slices of 2 s; `c` takes the place of `a`, which takes that of `b`.
 #[test]
 fn round_robin_cuts_slices() {
     check_kinds(
         "rr(slice_h=0.0005555555555555556)",
-        "1 gpu | a@0:5s b@0:3s c@1:2s",
+        "2 gpu | a@0:6s b@1:6s c@1:4s",
         Some(0),
         expect![[r#"
             gpu |aabbbccaaa|
