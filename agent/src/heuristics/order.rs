@@ -226,7 +226,7 @@ impl Order {
 }
 
 /// What is left of the work on its best kind.
-fn remaining(view: &View<'_>, work: Work) -> Span {
+pub(super) fn remaining(view: &View<'_>, work: Work) -> Span {
     let left =
         |slot| if work.stream.is_some() { work.span(view, slot) } else { view.remaining(work.job, slot) };
     (0..view.timing.kinds()).filter_map(left).min().unwrap_or(Span::MAX)
