@@ -110,9 +110,7 @@ impl<'a> Imagination<'a> {
         let known = if self.future.episode.is_some() { jobs.len() } else { self.sim.arrived };
         let served = |job: &Job| job.request_model().is_none_or(|model| timing.stream_of(model).is_some());
         let possible = |arrival: &&Arrival| {
-            arrival.at >= self.sim.now
-                && arrival.like.index() < known
-                && served(&jobs[arrival.like.index()])
+            arrival.at >= self.sim.now && arrival.like.index() < known && served(&jobs[arrival.like.index()])
         };
         let mut arrivals: Vec<Arrival> = self.future.arrivals.iter().filter(possible).copied().collect();
         arrivals.sort_by_key(|arrival| (arrival.at, arrival.like));
@@ -251,7 +249,8 @@ impl<'a> Imagination<'a> {
     /// The truth about a job to come. What its user claims is what it takes: users of another episode are wrong in ways
     /// of their own.
     fn truth_to_come(&self, job: &mut Job, at: usize) -> Truth {
-        let truth = if self.future.episode.is_some() { self.source.workload.truths[at] } else { Truth::AsEstimated };
+        let truth =
+            if self.future.episode.is_some() { self.source.workload.truths[at] } else { Truth::AsEstimated };
         if self.sim.calibrator.is_none() {
             return truth;
         }
@@ -275,7 +274,8 @@ impl<'a> Imagination<'a> {
         };
         let mut changes: Vec<NodeChange> = theirs[start..].iter().map(shifted).collect();
         let repair = changes.iter().find(|change| change.change == Change::Join).map(|change| change.at);
-        let down = |state: &NodeState| matches!(state, NodeState::Failed | NodeState::Off | NodeState::Draining);
+        let down =
+            |state: &NodeState| matches!(state, NodeState::Failed | NodeState::Off | NodeState::Draining);
         for (at, _) in self.sim.nodes.states.iter().enumerate().filter(|(_, state)| down(state)) {
             let node = NodeId(at as u32);
             let first = changes.iter().find(|change| change.node == node).map(|change| change.change);
