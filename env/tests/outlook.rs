@@ -18,7 +18,7 @@ fn decide(view: &View<'_>, candidates: &mut Candidates, number: usize) -> Decisi
         !young(run.start) && run.members.len() == 1 && view.job(run.members[0]).request_model().is_none()
     });
     match cut {
-        Some(run) if view.rules.preempt && number % 17 == 5 && !view.queue.is_empty() => {
+        Some(run) if view.rules.preempt && number < 300 && number % 17 == 5 && !view.queue.is_empty() => {
             return Decision::Preempt { run: run.sequence };
         }
         _ => {}
