@@ -19,6 +19,7 @@ use crate::heuristics::composite::Composite;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::policy::Policy;
+use crate::search::{Search, Settings};
 
 /// A name and one line on what it does.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +51,10 @@ pub fn entries() -> Vec<Entry> {
         about: "fcfs+wrr: arrivals dealt to devices by measured speed",
         parameters: &[],
     };
+    let search =
+        Entry { name: "search", part: "policy", about: crate::search::settings::ABOUT, parameters: &[] };
     let mut all: Vec<Entry> = WHOLE.iter().map(whole).collect();
+    all.push(search);
     all.extend(ORDERS.iter().map(entry("order")));
     all.push(wrr);
     all.extend(PLACEMENTS.iter().map(entry("placement")));
@@ -96,8 +100,12 @@ pub fn standard(world: &World) -> Vec<&'static str> {
     names
 }
 
-/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
+/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest. A look-ahead takes what
+/// has been seen for what will come; see [`crate::search::Search::new`] for one that knows its scenario.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
+    if let Some(settings) = Settings::parse(name)? {
+        return Ok(Box::new(Search::new(name, settings, None)?));
+    }
     let mut chosen = Chosen::default();
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;
