@@ -82,7 +82,7 @@ pub fn standard(world: &World) -> Vec<&'static str> {
         names.push("price(spare=2)");
     }
     if world.data.is_some() {
-        names.extend(["mct(fetch=3)", "price(fetch=3)"]);
+        names.extend(["mct(fetch=3)", "price(fetch=5)"]);
     }
     let elastic = jobs().any(|job| !job.choices.is_empty());
     if elastic {
@@ -92,7 +92,7 @@ pub fn standard(world: &World) -> Vec<&'static str> {
         names.extend(["srpt", "las", "price(preempt=0.5,migrate=0.9)", "matching(replan=1)"]);
     }
     if elastic && world.rules.preempt {
-        names.push("price(alpha=1,beta=0,preempt=0.5,migrate=0.7,width=1)");
+        names.push("price(alpha=1,beta=0,preempt=0.5,migrate=0.9,width=1)");
     }
     if world.timing.models().len() > 0 {
         names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
