@@ -64,6 +64,15 @@ struct Place {
     run: Option<u64>,
 }
 
+/// Who is where in line.
+struct Schedule {
+    places: Vec<Place>,
+    /// The place of each row.
+    chosen: Vec<usize>,
+    /// What it costs.
+    sum: f64,
+}
+
 /// A job of the schedule.
 #[derive(Clone, Copy, Debug)]
 struct Row<'a> {
@@ -90,12 +99,8 @@ impl Matching {
     /// The jobs that start now, last first.
     fn schedule(&mut self, view: &View<'_>) -> Vec<(JobId, KindSlot)> {
         self.releases.fill_with(view, self.overdue);
-        let rows: Vec<Row<'_>> = shortest(view).into_iter().map(|work| Row { work, run: None }).collect();
-        let places = self.places(view, &rows);
-        if rows.is_empty() || places.len() < rows.len() {
-            return Vec::new();
-        }
-        let chosen = assign(&self.costs(view, &rows, &places), places.len());
+        let rows: Vec<Row<'_>> = shortest(view);
+        let Some(Schedule { places, chosen, .. }) = self.solve(view, &rows) else { return Vec::new() };
         let leads = leaders(&chosen, &places);
         let starts = chosen.iter().enumerate().filter_map(|(job, &place)| {
             let Place { slot, device, release, .. } = places[place];
@@ -108,58 +113,57 @@ impl Matching {
 
     /// The runs that a better schedule would cut off.
     fn cuts(&mut self, view: &View<'_>) -> Vec<u64> {
-        let allowed = view.rules.preempt && view.discipline == Discipline::Free;
-        let waits = shortest(view).into_iter().map(|work| Row { work, run: None });
-        let moves = |run: &&Running| is_preemptible(view, run) && devices(run) == 1 && !run.fetching;
-        let runs = view.running.iter().filter(moves);
-        let runs: Vec<Row<'_>> = runs
-            .map(|run| Row { work: Work { job: run.members[0], stream: None }, run: Some(run) })
-            .collect();
-        if !(self.replan && allowed) || runs.is_empty() || runs.len() + view.queue.len().min(JOBS) > 2 * JOBS
-        {
+        let allowed = self.replan && view.rules.preempt && view.discipline == Discipline::Free;
+        let runs = if allowed { movable(view) } else { Vec::new() };
+        // Both schedules are of no use where nothing can be moved, and too slow for very many.
+        if runs.is_empty() || runs.len() > JOBS {
             return Vec::new();
         }
         self.releases.fill_with(view, self.overdue);
-        let waits: Vec<Row<'_>> = waits.collect();
-        let sum = |costs: &[f64], chosen: &[usize], places: usize| -> f64 {
-            chosen.iter().enumerate().map(|(row, place)| costs[row * places + place]).sum()
-        };
-        // What runs stays.
-        let places = self.places(view, &waits);
-        if places.len() < waits.len() {
-            return Vec::new();
+        let waits = shortest(view);
+        let staying = self.staying(view, &waits, &runs);
+        let rows: Vec<Row<'_>> = waits.into_iter().chain(runs).collect();
+        let found = staying.zip(self.solve(view, &rows));
+        let Some((staying, Schedule { places, chosen, sum })) = found else { return Vec::new() };
+        let leads = leaders(&chosen, &places);
+        let (mut cuts, mut restarts) = (Vec::new(), 0.0);
+        for (at, row) in rows.iter().enumerate() {
+            let Some(run) = row.run else { continue };
+            let Place { run: here, behind, .. } = places[chosen[at]];
+            let own = places.iter().find(|place| place.run == Some(run.sequence));
+            if own.is_some_and(|own| leads[own.device] == Some(at)) {
+                continue;
+            }
+            cuts.push(run.sequence);
+            if here == Some(run.sequence) {
+                // It goes on here, but not at once: its restart delays it and all behind it.
+                restarts +=
+                    view.rules.resume.restarts.of(view.job(row.work.job)).as_secs_f64() * (1.0 + behind);
+            }
         }
-        let costs = self.costs(view, &waits, &places);
+        if sum + restarts < staying { cuts } else { Vec::new() }
+    }
+
+    /// The sum of the best schedule in which what runs stays where it is.
+    fn staying(&self, view: &View<'_>, waits: &[Row<'_>], runs: &[Row<'_>]) -> Option<f64> {
         let kept = |row: &Row<'_>| {
             let slot = row.run.map_or(0, |run| run.slot);
             row.time(view, slot, true).unwrap_or(0.0) * (1.0 + self.ahead * self.prices.of(slot))
         };
-        let staying =
-            sum(&costs, &assign(&costs, places.len()), places.len()) + runs.iter().map(kept).sum::<f64>();
-        // What runs may be cut off.
-        let rows: Vec<Row<'_>> = waits.into_iter().chain(runs).collect();
-        let places = self.places(view, &rows);
-        let costs = self.costs(view, &rows, &places);
-        let chosen = assign(&costs, places.len());
-        let leads = leaders(&chosen, &places);
-        let mut cuts = Vec::new();
-        let mut restarts = 0.0;
-        for (at, row) in rows.iter().enumerate() {
-            let Some(run) = row.run else { continue };
-            let own = places.iter().find(|place| place.run == Some(run.sequence));
-            let (Some(own), here) = (own, places[chosen[at]].device) else { continue };
-            let leader = leads[own.device];
-            if leader.is_none() && here == own.device || leader == Some(at) {
-                continue;
-            }
-            cuts.push(run.sequence);
-            if here == own.device {
-                // It goes on here, but not at once: its restart delays it and all behind it.
-                let restart = view.rules.resume.restarts.of(view.job(row.work.job)).as_secs_f64();
-                restarts += restart * (1.0 + places[chosen[at]].behind);
-            }
+        let waiting = if waits.is_empty() { 0.0 } else { self.solve(view, waits)?.sum };
+        Some(waiting + runs.iter().map(kept).sum::<f64>())
+    }
+
+    /// The best schedule of the rows; `None` without rows, or if there are too few devices for them.
+    fn solve(&self, view: &View<'_>, rows: &[Row<'_>]) -> Option<Schedule> {
+        let places = self.places(view, rows);
+        if rows.is_empty() || places.len() < rows.len() {
+            return None;
         }
-        if sum(&costs, &chosen, places.len()) + restarts < staying { cuts } else { Vec::new() }
+        let costs = self.costs(view, rows, &places);
+        let chosen = assign(&costs, places.len());
+        let sum = chosen.iter().enumerate().map(|(row, place)| costs[row * places.len() + place]).sum();
+        Some(Schedule { places, chosen, sum })
     }
 
     /// Places in line of every device, more than enough for the rows.
@@ -267,14 +271,21 @@ fn leaders(chosen: &[usize], places: &[Place]) -> Vec<Option<usize>> {
 const NEVER: f64 = 1e15;
 
 /// The shortest jobs that wait, in order of arrival.
-fn shortest(view: &View<'_>) -> Vec<Work> {
+fn shortest<'a>(view: &View<'a>) -> Vec<Row<'a>> {
     let mut works: Vec<Work> = view.queue.iter().map(|&job| Work { job, stream: None }).collect();
     if works.len() > JOBS {
         works.select_nth_unstable_by_key(JOBS, |work| (work.shortest(view), work.job));
         works.truncate(JOBS);
         works.sort_unstable_by_key(|work| work.job);
     }
-    works
+    works.into_iter().map(|work| Row { work, run: None }).collect()
+}
+
+/// What runs on one device and can be cut off.
+fn movable<'a>(view: &View<'a>) -> Vec<Row<'a>> {
+    let moves = |run: &&Running| is_preemptible(view, run) && devices(run) == 1 && !run.fetching;
+    let runs = view.running.iter().filter(moves);
+    runs.map(|run| Row { work: Work { job: run.members[0], stream: None }, run: Some(run) }).collect()
 }
 
 impl Policy for Matching {

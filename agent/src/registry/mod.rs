@@ -118,7 +118,7 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     let placing = chosen.placing.map_or(Placing::Fastest, |(_, rule)| rule);
     let batching = chosen.batching.map_or(Batching::Largest, |(_, rule)| rule);
     Ok(match whole {
-        Some((rule, values)) => (rule.make)(Ingredients { name, values: &values, order, placing, batching }),
+        Some((rule, values)) => (rule.make)(Ingredients { name, values: &values, order, batching }),
         None => Box::new(Composite::new(name, order, placing, batching)),
     })
 }

@@ -11,7 +11,6 @@ use crate::heuristics::mapping::{Mapping, Prefer};
 use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
-use crate::heuristics::placement::Placing;
 use crate::heuristics::random::Random;
 use crate::heuristics::ways::Width;
 use crate::policy::Policy;
@@ -27,14 +26,12 @@ pub(super) struct WholeRule {
 }
 
 /// What a whole rule is made of. What was not named is the default of [`super::build`].
-#[allow(dead_code, reason = "which rule uses what is told by the table")]
 pub(super) struct Ingredients<'a> {
     /// What the policy is to be called.
     pub(super) name: &'a str,
     /// One value per parameter, in their order.
     pub(super) values: &'a [f64],
     pub(super) order: Order,
-    pub(super) placing: Placing,
     pub(super) batching: Batching,
 }
 
