@@ -83,8 +83,9 @@ fn round_robin_cuts_slices() {
         "2 gpu | a@0:6s b@1:6s c@1:4s",
         Some(0),
         expect![[r#"
-            gpu |aabbbccaaa|
-                 0 s       10 s
+            gpu.0 |aaccbbaa.|
+            gpu.1 |.bbaaccbb|
+                   0 s
         "#]],
     );
 }
