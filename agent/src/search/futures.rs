@@ -131,7 +131,7 @@ fn seen(view: &View<'_>, horizon: usize, random: &mut Xoshiro256PlusPlus) -> Dra
     let mut arrivals = Vec::new();
     for _ in 0..if gaps == 0 { 0 } else { horizon } {
         let gap = below(random, gaps);
-        at = at + view.jobs[gap + 1].arrival.since(view.jobs[gap].arrival);
+        at += view.jobs[gap + 1].arrival.since(view.jobs[gap].arrival);
         arrivals.push(Arrival { like: JobId(below(random, view.jobs.len()) as u32), at });
     }
     Draw { episode: None, since: view.now, arrivals }
