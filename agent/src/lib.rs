@@ -1,5 +1,6 @@
 //! Who decides: scheduling policies, learned or not. No torch.
 
+pub mod comparison;
 pub mod evaluate;
 pub mod frozen;
 mod frozen_card;
