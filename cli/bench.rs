@@ -7,7 +7,7 @@ pub(crate) mod source;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::Row;
 use yardmaster_env::spec::BUILTIN;
@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     }
     let outputs = Outputs::open(args)?;
     check_columns(&args.columns)?;
-    let fields = sources(args)?.into_iter().map(|source| Field::new(args, source)).collect::<Result<Vec<_>>>()?;
+    let fields =
+        sources(args)?.into_iter().map(|source| Field::new(args, source)).collect::<Result<Vec<_>>>()?;
     let beside = args.json.as_deref().filter(|path| path.is_file() || !path.exists());
     let journal = beside.filter(|path| *path != Path::new("-")).map(Journal::beside).transpose()?;
     let journal = journal.unwrap_or_default();
@@ -147,7 +148,8 @@ fn sources(args: &Bench) -> Result<Vec<Source>> {
 
 /// An error that names all failures, once everything has been written.
 fn complain(comparisons: &[Comparison]) -> Result<()> {
-    let one = |comparison: &Comparison, failure: &Failure| format!("{} in {}", failure.policy, comparison.scenario);
+    let one =
+        |comparison: &Comparison, failure: &Failure| format!("{} in {}", failure.policy, comparison.scenario);
     let failed: Vec<String> = comparisons
         .iter()
         .flat_map(|comparison| comparison.failed.iter().map(move |failure| one(comparison, failure)))

@@ -74,10 +74,13 @@ fn overview(comparisons: &[Comparison]) -> String {
             format!("<td>{}</td>", best.map_or("-".into(), |row| interval(row, comparison))),
             format!("<td class=\"wrap\">{}</td>", escape(&same_as_best(comparison))),
             format!("<td class=\"left\">{}</td>", learned(comparison)),
-            format!("<td class=\"failed\">{}</td>", match comparison.failed.len() {
-                0 => String::new(),
-                failed => failed.to_string(),
-            }),
+            format!(
+                "<td class=\"failed\">{}</td>",
+                match comparison.failed.len() {
+                    0 => String::new(),
+                    failed => failed.to_string(),
+                }
+            ),
         ];
         let _ = writeln!(text, "<tr>{}</tr>", cells.concat());
     }

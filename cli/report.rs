@@ -217,7 +217,8 @@ fn undecided(comparison: &Comparison) -> Option<String> {
         return Some("a single episode: nothing can be said about chance".to_owned());
     }
     let same = |row: &&Row| row.ratio_to.get(&best.policy).is_some_and(|ratio| !ratio.significant);
-    let same: Vec<&str> = ranked(comparison).into_iter().filter(same).map(|row| row.policy.as_str()).collect();
+    let same: Vec<&str> =
+        ranked(comparison).into_iter().filter(same).map(|row| row.policy.as_str()).collect();
     let others = comparison.policies.len() > 1;
     match same.is_empty() {
         false => Some(format!("NOT significantly different from {}: {}", best.policy, same.join(", "))),

@@ -26,13 +26,16 @@ pub(crate) fn text(fields: &[Field], comparisons: &[Comparison]) -> String {
                 [scenario.clone(), contestant.name.clone(), tuned, objective.clone(), unit.clone()]
             };
             for (number, played) in field.episodes(at).unwrap_or_default().iter().enumerate() {
-                let when = [number.to_string(), field.seeds[number].to_string(), played.objective.to_string()];
-                let _ = table.write_record(who().into_iter().chain(when).chain(values(played)).chain([String::new()]));
+                let when =
+                    [number.to_string(), field.seeds[number].to_string(), played.objective.to_string()];
+                let _ = table
+                    .write_record(who().into_iter().chain(when).chain(values(played)).chain([String::new()]));
             }
             for failure in comparison.failed.iter().filter(|failure| failure.policy == contestant.name) {
                 let when = [failure.episode.to_string(), failure.seed.to_string(), String::new()];
                 let nothing = measures.iter().map(|_| String::new());
-                let _ = table.write_record(who().into_iter().chain(when).chain(nothing).chain([failure.why.clone()]));
+                let _ = table
+                    .write_record(who().into_iter().chain(when).chain(nothing).chain([failure.why.clone()]));
             }
         }
     }

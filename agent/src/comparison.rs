@@ -173,7 +173,8 @@ pub struct Entrant<'a> {
 
 /// One row an entrant, each compared with all others.
 pub fn rows(entrants: &[Entrant<'_>]) -> Vec<Row> {
-    let objective = |entrant: &Entrant<'_>| entrant.episodes.iter().map(|episode| episode.objective).collect();
+    let objective =
+        |entrant: &Entrant<'_>| entrant.episodes.iter().map(|episode| episode.objective).collect();
     let objectives: Vec<Vec<f64>> = entrants.iter().map(objective).collect();
     let pairs = Pairs::new(&objectives);
     (0..entrants.len()).map(|at| row(entrants, at, &pairs)).collect()

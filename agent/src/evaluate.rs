@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::sim::World;
 
-pub use crate::comparison::{Played, Ratio, Row, Summary};
 use crate::comparison::{Entrant, rows};
+pub use crate::comparison::{Played, Ratio, Row, Summary};
 use crate::learned::Learned;
 use crate::net::PolicyNet;
 use crate::policy::{Policy, PolicyDefect, play};

@@ -144,7 +144,10 @@ mod tests {
     fn holm_steps_down() {
         let adjusted = holm(&[0.01, 0.04, 0.03, 0.005]);
         let expected = [0.03, 0.06, 0.06, 0.02];
-        assert!(adjusted.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-12), "{adjusted:?}");
+        assert!(
+            adjusted.iter().zip(expected).all(|(one, other)| (one - other).abs() < 1e-12),
+            "{adjusted:?}"
+        );
         assert_eq!(holm(&[0.9, 0.8]), [1.0, 1.0]);
         assert!(holm(&[]).is_empty());
     }

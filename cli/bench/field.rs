@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
-use sha2::{Digest, Sha256};
 use yardmaster_agent::comparison::{self, Played};
 use yardmaster_agent::evaluate::{Contestant, Episodes, in_order};
 use yardmaster_agent::learned::Learned;
@@ -17,6 +16,7 @@ use super::journal::{Journal, Key};
 use super::source::Source;
 use super::{Comparison, Cut, Failure};
 use crate::args::Bench;
+use crate::file::digest;
 use crate::input;
 
 /// What an episode came to, once it has been played: what was measured, or why it broke off.
@@ -58,9 +58,11 @@ impl Field {
         let played: Vec<(&Contestant, Vec<Played>)> = (self.contestants.iter().enumerate())
             .filter_map(|(at, contestant)| Some((contestant, self.episodes(at)?)))
             .collect();
-        let entrants: Vec<_> = played.iter().map(|(contestant, episodes)| contestant.with(episodes)).collect();
+        let entrants: Vec<_> =
+            played.iter().map(|(contestant, episodes)| contestant.with(episodes)).collect();
         let objective = self.source.objective();
-        let cut = self.source.windows().map(|windows| Cut { jobs: windows.jobs, first: windows.first.clone() });
+        let cut =
+            self.source.windows().map(|windows| Cut { jobs: windows.jobs, first: windows.first.clone() });
         Comparison {
             scenario: self.source.name().to_owned(),
             objective: objective.name().to_owned(),
@@ -115,7 +117,9 @@ pub(crate) fn play(fields: &[Field], journal: &Journal) -> Result<Times> {
         .flat_map(|(which, left)| left.iter().map(move |&(at, number)| (which, at, number)))
         .collect();
     let stages: Vec<_> = fields.iter().zip(&left).map(|(field, left)| Stage::new(field, left)).collect();
-    let times = Times(fields.iter().map(|field| field.contestants.iter().map(|_| AtomicU64::new(0)).collect()).collect());
+    let times = Times(
+        fields.iter().map(|field| field.contestants.iter().map(|_| AtomicU64::new(0)).collect()).collect(),
+    );
     let unwritten = Mutex::new(None);
     let bar = bar(tasks.len() as u64)?;
     let _silence = Silence::begin();
@@ -148,7 +152,11 @@ impl<'a> Stage<'a> {
         let mut plays = vec![0; field.seeds.len()];
         left.iter().for_each(|&(_, number)| plays[number] += 1);
         let generate = Box::new(|number, seed| field.source.world(number, seed));
-        Stage { field, digest: field.source.digest(), episodes: Episodes::new(generate, &field.seeds, &plays) }
+        Stage {
+            field,
+            digest: field.source.digest(),
+            episodes: Episodes::new(generate, &field.seeds, &plays),
+        }
     }
 
     fn play(&self, at: usize, number: usize, journal: &Journal) -> Result<()> {
@@ -233,8 +241,8 @@ fn contestants(args: &Bench, source: &Source) -> Result<(Vec<Contestant>, Vec<St
         Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
         let net = Arc::new(frozen.net().clone());
         contestants.push(Contestant::learned(&name, net, &frozen.card().origin.prior)?);
-        let digest = Sha256::digest(std::fs::read(path).with_context(refused)?);
-        identities.push(format!("{name} {digest:x}"));
+        let digest = digest(&std::fs::read(path).with_context(refused)?);
+        identities.push(format!("{name} {digest}"));
     }
     for (at, Contestant { name, .. }) in contestants.iter().enumerate() {
         ensure!(contestants[..at].iter().all(|other| other.name != *name), "{name} takes part twice");
@@ -251,7 +259,7 @@ fn learned_name(path: &Path) -> String {
 /// The policies asked for.
 fn names(list: &str, source: &Source) -> Result<Vec<String>> {
     if list != "all" {
-        return Ok(list.split(',').map(|name| name.trim().to_owned()).collect());
+        return Ok(registry::split_list(list));
     }
     Ok(registry::standard(&source.example()?).into_iter().map(str::to_owned).collect())
 }

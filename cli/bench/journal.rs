@@ -8,8 +8,9 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use yardmaster_agent::comparison::Played;
+
+use crate::file::digest;
 
 /// Who played what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,7 +52,8 @@ impl Journal {
 
     fn open(path: PathBuf, program: &str) -> Result<Journal> {
         let shown = || format!("cannot keep {}, from which an interrupted run would go on", path.display());
-        let mut file = OpenOptions::new().create(true).write(true).truncate(false).open(&path).with_context(shown)?;
+        let mut file =
+            OpenOptions::new().create(true).write(true).truncate(false).open(&path).with_context(shown)?;
         ensure!(file.try_lock().is_ok(), "{} is in use: another run writes the same output", path.display());
         let known = read(&path, program);
         // A run that was killed may have left half a line, which is cut off.
@@ -118,7 +120,7 @@ fn read(path: &Path, program: &str) -> Held {
 fn program() -> Result<String> {
     let path = std::env::current_exe().context("cannot tell which program this is")?;
     let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(digest(&bytes))
 }
 
 #[cfg(test)]

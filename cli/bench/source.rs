@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::objective::Objective;
 use yardmaster_env::sim::World;
@@ -11,6 +10,7 @@ use yardmaster_env::spec::{Scenario, Split};
 use yardmaster_env::view::Discipline;
 
 use crate::args::Bench;
+use crate::file::digest;
 use crate::input;
 
 /// Test episodes of a scenario, unless told otherwise.
@@ -86,7 +86,8 @@ impl Source {
         match self {
             Source::Scenario(scenario) => scenario.world(seed).map_err(|error| error.to_string()),
             Source::Trace(windows) => {
-                let part = windows.whole.clone().part(Catalog::builtin(), windows.first[number], windows.jobs);
+                let part =
+                    windows.whole.clone().part(Catalog::builtin(), windows.first[number], windows.jobs);
                 part.map_err(|error| error.to_string())
             }
         }
@@ -115,7 +116,7 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     let jobs = args.jobs.map_or(all, usize::from);
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
     let first = draw(all / jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
-    let digest = digest(&whole, jobs);
+    let digest = trace_digest(&whole, jobs);
     Ok(Windows { name, whole, jobs, first: first.into_iter().map(|window| window * jobs).collect(), digest })
 }
 
@@ -124,7 +125,8 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
 fn draw(count: usize, args: &Bench) -> Result<Vec<usize>> {
     let wanted = args.episodes.map_or(count.min(EPISODES as usize), |episodes| episodes as usize);
     if wanted > count {
-        let how = if args.jobs.is_some() { "take a smaller --jobs or fewer --episodes" } else { "add --jobs" };
+        let how =
+            if args.jobs.is_some() { "take a smaller --jobs or fewer --episodes" } else { "add --jobs" };
         bail!("--episodes {wanted}: that is {count} window(s) of --jobs without overlap; {how}");
     }
     let mut windows: Vec<usize> = (0..count).collect();
@@ -134,9 +136,9 @@ fn draw(count: usize, args: &Bench) -> Result<Vec<usize>> {
     Ok(windows)
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of machines, jobs and rules, and of how windows are cut.
-fn digest(world: &World, jobs: usize) -> String {
+/// Digest of machines, jobs and rules, and of how windows are cut.
+fn trace_digest(world: &World, jobs: usize) -> String {
     let World { cluster, workload, discipline, objective, rounds, .. } = world;
     let text = format!("{cluster:?} {workload:?} {discipline:?} {objective:?} {rounds:?} {jobs}");
-    Sha256::digest(text.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    digest(text.as_bytes())
 }

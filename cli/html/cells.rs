@@ -82,7 +82,9 @@ impl Ratios {
 }
 
 fn svg(content: &str) -> String {
-    format!(r#"<svg class="cell" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">{content}</svg>"#)
+    format!(
+        r#"<svg class="cell" width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}">{content}</svg>"#
+    )
 }
 
 #[cfg(test)]

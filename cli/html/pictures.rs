@@ -59,14 +59,19 @@ struct Replay {
 /// The pictures of each comparison.
 pub(super) fn all(fields: &[Field], comparisons: &[Comparison]) -> Vec<Pictures> {
     let tooltips = comparisons.len() <= FEW;
-    fields.iter().zip(comparisons).map(|(field, comparison)| Pictures::new(field, comparison, tooltips)).collect()
+    fields
+        .iter()
+        .zip(comparisons)
+        .map(|(field, comparison)| Pictures::new(field, comparison, tooltips))
+        .collect()
 }
 
 /// The learned policies, the best rules and plain ones, best first.
 fn featured(comparison: &Comparison) -> Vec<&Row> {
     let ranked = ranked(comparison);
     let rules = || ranked.iter().filter(|row| is_rule(row));
-    let mut chosen: Vec<&str> = ranked.iter().filter(|row| !is_rule(row)).map(|row| row.policy.as_str()).collect();
+    let mut chosen: Vec<&str> =
+        ranked.iter().filter(|row| !is_rule(row)).map(|row| row.policy.as_str()).collect();
     let plain = rules().filter(|row| PLAIN.contains(&row.policy.as_str()));
     for row in rules().take(BEST).chain(plain).chain(rules()) {
         if chosen.len() < MOST && !chosen.contains(&row.policy.as_str()) {
@@ -89,7 +94,8 @@ impl Pictures {
         let name = |sim: &Simulator| kinds(sim.world());
         let schedule = |sim: &&Simulator| {
             let kinds = name(sim);
-            let options = SvgOptions { kinds, max_bars: BARS, max_rows: 48, extent, tooltips, ..SvgOptions::default() };
+            let options =
+                SvgOptions { kinds, max_bars: BARS, max_rows: 48, extent, tooltips, ..SvgOptions::default() };
             inline(&gantt::svg(sim, &options), "gantt")
         };
         Pictures {
@@ -112,14 +118,21 @@ impl Pictures {
         }
         text += "</div>\n";
         if self.others > 0 {
-            let _ = writeln!(text, "<p class=\"meaning\">{} more took part and are not shown here.</p>", self.others);
+            let _ = writeln!(
+                text,
+                "<p class=\"meaning\">{} more took part and are not shown here.</p>",
+                self.others
+            );
         }
         let _ = writeln!(text, "<div class=\"pair\">{}{}</div>", self.completion, self.use_over_time);
         text += "<h3>Schedules of the first episode, on one time axis</h3>\n";
         for (at, (policy, schedule)) in self.policies.iter().zip(&self.schedules).enumerate() {
             let open = if at < 2 { " open=\"\"" } else { "" };
             let policy = escape(policy);
-            let _ = writeln!(text, "<details class=\"more\"{open}><summary>{policy}</summary>\n{schedule}</details>");
+            let _ = writeln!(
+                text,
+                "<details class=\"more\"{open}><summary>{policy}</summary>\n{schedule}</details>"
+            );
         }
         text
     }
@@ -242,6 +255,9 @@ mod tests {
     #[test]
     fn a_picture_leaves_its_style_behind() {
         let svg = "<svg width=\"9\" viewBox=\"0 0 9 9\">\n<style>text{x}</style>\n<rect/></svg>\n";
-        assert_eq!(inline(svg, "a"), "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"a\" viewBox=\"0 0 9 9\"><rect/></svg>\n");
+        assert_eq!(
+            inline(svg, "a"),
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"a\" viewBox=\"0 0 9 9\"><rect/></svg>\n"
+        );
     }
 }

@@ -61,7 +61,8 @@ fn table(comparison: &Comparison) -> String {
             Some(ratio) if ratio.ratio < 1.0 => "<span class=\"tag better\">better</span>".to_owned(),
             Some(_) => "<span class=\"tag worse\">worse</span>".to_owned(),
         };
-        let numbers = [row.p50, row.p90, row.p99, row.worst].map(|value| format!("<td>{}</td>", number(value)));
+        let numbers =
+            [row.p50, row.p90, row.p99, row.worst].map(|value| format!("<td>{}</td>", number(value)));
         let _ = writeln!(
             text,
             "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td>{}</td><td>{}</td><td>{}</td><td class=\"left\">{verdict}</td></tr>",
@@ -97,7 +98,9 @@ fn notes(comparison: &Comparison) -> String {
 /// Every measure of every policy, best policy first; folded away.
 fn measures(comparison: &Comparison) -> String {
     let names = report::measures();
-    let mut text = String::from("<details class=\"more\"><summary>All measures (means over episodes)</summary>\n<div class=\"scroll\"><table><thead><tr><th>measure</th>");
+    let mut text = String::from(
+        "<details class=\"more\"><summary>All measures (means over episodes)</summary>\n<div class=\"scroll\"><table><thead><tr><th>measure</th>",
+    );
     let rows = ranked(comparison);
     for row in &rows {
         let _ = write!(text, "<th>{}</th>", escape(&row.policy));

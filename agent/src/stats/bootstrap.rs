@@ -113,7 +113,8 @@ mod tests {
         let samples = [MICE.to_vec()];
         let means = &Bootstrap::new(&samples).means[0];
         let centre = average(means);
-        let error = (means.iter().map(|mean| (mean - centre).powi(2)).sum::<f64>() / means.len() as f64).sqrt();
+        let error =
+            (means.iter().map(|mean| (mean - centre).powi(2)).sum::<f64>() / means.len() as f64).sqrt();
         assert!((error / 23.36 - 1.0).abs() < 0.03, "{error}");
     }
 
