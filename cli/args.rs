@@ -28,6 +28,8 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// Compare policies on the same held-out episodes, or measure the speed of deciding
     Bench(Bench),
+    /// Choose the parameters of rules on validation episodes
+    Tune(Tune),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
     /// Place pods for good and measure how much of the GPUs they can use
@@ -129,6 +131,10 @@ pub(crate) struct Bench {
     /// Frozen policies to compare with them
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
+    /// Parameters that rules play with, from `tune`: files, each for one of the scenarios, or none [default: those that
+    /// come with the command]
+    #[arg(long, value_name = "FILE|none", value_delimiter = ',', conflicts_with_all = ["speed", "trace"])]
+    pub(crate) tuned: Vec<PathBuf>,
     /// Test episodes; a single one allows no interval [default: 100, or as many windows as the trace has]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) episodes: Option<u64>,
@@ -184,6 +190,29 @@ impl From<Goal> for Objective {
             Goal::Cost => Objective::Cost,
         }
     }
+}
+
+/// Choose the parameters of rules on validation episodes, which are never those of `bench`
+///
+/// All combinations where there are at most 64, else one parameter after the other; the worse half of the candidates is
+/// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tune {
+    /// Scenario: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) scenario: String,
+    /// Policies, separated by commas, or all that have parameters
+    #[arg(long, value_name = "a,b,c|all", default_value = "all")]
+    pub(crate) policies: String,
+    /// Validation episodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) episodes: u64,
+    /// Which validation episodes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write what was chosen, for `bench --tuned` (- for standard output)
+    #[arg(long, value_name = "FILE.toml|-")]
+    pub(crate) out: PathBuf,
 }
 
 fn repetitions(text: &str) -> Result<usize, String> {

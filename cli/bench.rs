@@ -81,8 +81,10 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     }
     let outputs = Outputs::open(args)?;
     check_columns(&args.columns)?;
-    let fields =
-        sources(args)?.into_iter().map(|source| Field::new(args, source)).collect::<Result<Vec<_>>>()?;
+    let sources = sources(args)?;
+    let tuned = field::tuned_files(args, &sources)?;
+    let field = |source| Field::new(args, source, tuned.as_deref());
+    let fields: Vec<Field> = sources.into_iter().map(field).collect::<Result<_>>()?;
     let beside = args.json.as_deref().filter(|path| path.is_file() || !path.exists());
     let journal = beside.filter(|path| *path != Path::new("-")).map(Journal::beside).transpose()?;
     let journal = journal.unwrap_or_default();

@@ -81,7 +81,7 @@ pub(crate) fn packing(rows: &[pack::Row], style: Style) -> String {
 /// What the numbers of the tables mean.
 pub(crate) const MEANING: &str = "Lower is better. All policies play the same episodes. Intervals are 95 % t intervals over \
     episodes, those of ratios paired; each holds for itself. A difference counts as significant only if its p value, \
-    adjusted for all pairs of policies in the scenario (paired t test, Holm 1979), is below 0.05. The best rule is chosen \
+    adjusted for all pairs of policies in the scenario (t test of the paired ratio, Holm 1979), is below 0.05. The best rule is chosen \
     on these same episodes, which flatters it a little. Worst is the worst episode; the longest wait is that of any job \
     in any episode.";
 

@@ -73,7 +73,7 @@ pub struct Ratio {
     pub ci95_bootstrap: [f64; 2],
     /// Episodes in which the policy was better.
     pub wins: usize,
-    /// P value of the paired t test, adjusted by Holm for all pairs of policies in the comparison.
+    /// P value of the ratio being 1, paired, adjusted by Holm for all pairs of policies in the comparison.
     #[serde(default)]
     pub p_holm: f64,
     /// Whether that is below [`LEVEL`].
@@ -193,7 +193,7 @@ impl<'a> Pairs<'a> {
         let count = objectives.len();
         let pairs: Vec<(usize, usize)> =
             (0..count).flat_map(|one| (one + 1..count).map(move |other| (one, other))).collect();
-        let p = |&(one, other): &(usize, usize)| stats::paired_p(&objectives[one], &objectives[other]);
+        let p = |&(one, other): &(usize, usize)| stats::ratio_p(&objectives[one], &objectives[other]);
         let adjusted = stats::holm(&pairs.iter().map(p).collect::<Vec<f64>>());
         let p_holm = pairs.into_iter().zip(adjusted).collect();
         Pairs { objectives, bootstrap: Bootstrap::new(objectives), p_holm }

@@ -14,3 +14,5 @@ pub mod policy;
 pub mod registry;
 pub mod speed;
 pub mod stats;
+pub mod tune;
+pub mod tuned;

@@ -62,6 +62,24 @@ pub fn paired_p(values: &[f64], base: &[f64]) -> f64 {
     StudentsT::new(0.0, 1.0, n - 1.0).map_or(1.0, |law| 2.0 * law.cdf(-t))
 }
 
+/// Two-sided p value of the hypothesis that the ratio of paired means is 1: a t test of its logarithm, whose standard
+/// error is that of the mean of `values - ratio * base` / the mean of `values` (the delta method). The same in both
+/// directions. As [`paired_p`] where a mean is 0 and has no logarithm.
+pub fn ratio_p(values: &[f64], base: &[f64]) -> f64 {
+    let (above, below, n) = (average(values), average(base), values.len() as f64);
+    let ratio = above / below;
+    if !(above > 0.0 && below > 0.0) {
+        return paired_p(values, base);
+    }
+    if n < 2.0 || ratio == 1.0 {
+        return 1.0;
+    }
+    let residues: Vec<f64> = values.iter().zip(base).map(|(value, base)| value - ratio * base).collect();
+    let error = (variance(&residues, 0.0) / n).sqrt() / above;
+    let t = libm::log(ratio).abs() / error;
+    StudentsT::new(0.0, 1.0, n - 1.0).map_or(1.0, |law| 2.0 * law.cdf(-t))
+}
+
 /// P values adjusted for their number by the step-down procedure of Holm (1979): calling those below 0.05 significant
 /// errs in at least one of them with a probability of at most 5 %, whatever they have to do with each other.
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
@@ -130,6 +148,21 @@ mod tests {
         let second = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
         assert!((paired_p(&first, &second) - 0.002_833).abs() < 1e-6, "{}", paired_p(&first, &second));
         assert_eq!(paired_p(&first, &second), paired_p(&second, &first));
+    }
+
+    /// Episodes of very different scale: the ratio is sure where the difference is not.
+    #[test]
+    fn a_ratio_is_judged_like_its_interval_and_in_both_directions_alike() {
+        let base = [1.0, 100.0, 10.0, 1000.0, 3.0];
+        let values = [1.3, 118.0, 13.0, 1230.0, 3.4];
+        let p = ratio_p(&values, &base);
+        assert!((p - ratio_p(&base, &values)).abs() < 1e-12);
+        assert!(p < 1e-3 && paired_p(&values, &base) > 0.2, "{p}");
+        assert!(paired_ratio(&values, &base).ci95[0] > 1.0);
+        let near = [1.02, 99.0, 10.4, 990.0, 3.1];
+        assert!(ratio_p(&near, &base) > 0.05 && paired_ratio(&near, &base).ci95[1] > 1.0);
+        assert_eq!((ratio_p(&base, &base), ratio_p(&[0.0, 0.0], &[0.0, 0.0])), (1.0, 1.0));
+        assert_eq!(ratio_p(&[0.0, 0.0, 0.0], &[1.0, 1.0, 1.0]), 0.0);
     }
 
     #[test]

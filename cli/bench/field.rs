@@ -1,6 +1,6 @@
 //! Who plays which episodes, and what came of it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,13 +11,17 @@ use yardmaster_agent::comparison::{self, Played};
 use yardmaster_agent::evaluate::{Contestant, Episodes, in_order};
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::registry;
+use yardmaster_agent::tuned::{Tuned, embedded};
+use yardmaster_env::sim::World;
+use yardmaster_env::spec::Scenario;
 
 use super::journal::{Journal, Key};
 use super::source::Source;
 use super::{Comparison, Cut, Failure};
 use crate::args::Bench;
-use crate::file::digest;
+use crate::file::{digest, text};
 use crate::input;
+use crate::silence::Silence;
 
 /// What an episode came to, once it has been played: what was measured, or why it broke off.
 type Cell = OnceLock<Result<Played, String>>;
@@ -39,9 +43,9 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// The policies that the arguments name.
-    pub(crate) fn new(args: &Bench, source: Source) -> Result<Field> {
-        let (contestants, identities) = contestants(args, &source)?;
+    /// The policies that the arguments name, with tuned parameters where there are any.
+    pub(crate) fn new(args: &Bench, source: Source, files: Option<&[Tuned]>) -> Result<Field> {
+        let (contestants, identities) = contestants(args, &source, files)?;
         let seeds = source.seeds(args);
         let cells = contestants.iter().map(|_| seeds.iter().map(|_| Cell::new()).collect()).collect();
         let broken = contestants.iter().map(|_| AtomicUsize::new(usize::MAX)).collect();
@@ -144,7 +148,7 @@ pub(crate) fn play(fields: &[Field], journal: &Journal) -> Result<Times> {
 struct Stage<'a> {
     field: &'a Field,
     digest: String,
-    episodes: Episodes<Box<dyn Fn(usize, u64) -> Result<yardmaster_env::sim::World, String> + Sync + 'a>>,
+    episodes: Episodes<Box<dyn Fn(usize, u64) -> Result<World, String> + Sync + 'a>>,
 }
 
 impl<'a> Stage<'a> {
@@ -182,24 +186,6 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// While this lives, a panic prints nothing: its message goes into the tables.
-struct Silence;
-
-impl Silence {
-    fn begin() -> Silence {
-        std::panic::set_hook(Box::new(|_| ()));
-        Silence
-    }
-}
-
-impl Drop for Silence {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            _ = std::panic::take_hook();
-        }
-    }
-}
-
 fn bar(tasks: u64) -> Result<ProgressBar> {
     let bar = ProgressBar::new(tasks);
     bar.set_style(ProgressStyle::with_template("{msg:>16} [{bar:40}] {pos}/{len} runs, {eta} left")?);
@@ -227,12 +213,21 @@ pub(crate) fn tell_times(fields: &[Field], times: &Times, elapsed: Duration) -> 
     )
 }
 
-fn contestants(args: &Bench, source: &Source) -> Result<(Vec<Contestant>, Vec<String>)> {
+fn contestants(
+    args: &Bench,
+    source: &Source,
+    files: Option<&[Tuned]>,
+) -> Result<(Vec<Contestant>, Vec<String>)> {
     let mut contestants = Vec::new();
     let mut identities = Vec::new();
+    let tuned = tuned_for(source, files)?;
     for name in names(&args.policies, source)? {
-        contestants.push(Contestant::rule(&name)?);
-        identities.push(name);
+        let plays_as = tuned.as_ref().and_then(|tuned| tuned.plays_as(&name));
+        contestants.push(match plays_as {
+            Some(tuned) => Contestant::tuned_rule(&name, tuned)?,
+            None => Contestant::rule(&name)?,
+        });
+        identities.push(plays_as.unwrap_or(&name).to_owned());
     }
     for path in &args.checkpoint {
         let frozen = input::policy(path)?;
@@ -248,6 +243,39 @@ fn contestants(args: &Bench, source: &Source) -> Result<(Vec<Contestant>, Vec<St
         ensure!(contestants[..at].iter().all(|other| other.name != *name), "{name} takes part twice");
     }
     Ok((contestants, identities))
+}
+
+/// The files of tuned parameters that the arguments name, each for one of the sources; `None` where there are to be none.
+///
+/// # Errors
+/// A file for something else.
+pub(crate) fn tuned_files(args: &Bench, sources: &[Source]) -> Result<Option<Vec<Tuned>>> {
+    if args.tuned.iter().any(|path| path == Path::new("none")) {
+        ensure!(args.tuned.len() == 1, "--tuned: give files, or none");
+        return Ok(None);
+    }
+    let scenarios: Vec<&Scenario> = sources.iter().filter_map(Source::scenario).collect();
+    let one = |path: &PathBuf| {
+        let file = path.display().to_string();
+        let tuned = Tuned::parse(&text(path)?, &file)?;
+        // What is compared with in the message: the scenario of the same name, or any.
+        let same = scenarios.iter().find(|scenario| scenario.spec().name == tuned.scenario);
+        let fits = scenarios.iter().any(|scenario| tuned.is_for(scenario));
+        if let Some(other) = same.or(scenarios.first()).filter(|_| !fits) {
+            tuned.check(&file, other)?;
+        }
+        Ok(tuned)
+    };
+    args.tuned.iter().map(one).collect::<Result<_>>().map(Some)
+}
+
+/// The parameters for a source: of the file that is for it, else those that come with the command.
+fn tuned_for(source: &Source, files: Option<&[Tuned]>) -> Result<Option<Tuned>> {
+    let (Some(scenario), Some(files)) = (source.scenario(), files) else { return Ok(None) };
+    match files.iter().find(|tuned| tuned.is_for(scenario)) {
+        Some(tuned) => Ok(Some(tuned.clone())),
+        None => Ok(embedded(scenario)?),
+    }
 }
 
 /// The file's name without its ending; with folder and ending where a rule has that name.

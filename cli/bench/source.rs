@@ -69,6 +69,14 @@ impl Source {
         }
     }
 
+    /// The scenario, if it is one.
+    pub(crate) fn scenario(&self) -> Option<&Scenario> {
+        match self {
+            Source::Scenario(scenario) => Some(scenario),
+            Source::Trace(_) => None,
+        }
+    }
+
     /// The seeds of its episodes.
     pub(crate) fn seeds(&self, args: &Bench) -> Vec<u64> {
         let count = match self {

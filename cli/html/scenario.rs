@@ -3,14 +3,14 @@
 use std::fmt::Write;
 
 use serde_json::Value;
-use yardmaster_agent::comparison::Row;
+use yardmaster_agent::comparison::{Ratio, Row};
 
 use super::cells::{Bars, Ratios};
 use super::escape;
 use super::pictures::Pictures;
 use crate::bench::Comparison;
 use crate::report::{self, best_rule, headline, interval, is_rule, ranked, ratio_text};
-use crate::summary::number;
+use crate::summary::{number, time};
 
 /// Table, notes, pictures and all measures; `open` where it is the only one.
 pub(super) fn section(at: usize, comparison: &Comparison, pictures: &Pictures, open: bool) -> String {
@@ -42,9 +42,10 @@ fn table(comparison: &Comparison) -> String {
     let (bars, scale) = (Bars::new(rows.iter().copied()), Ratios::new(ratios.iter()));
     let of_best = best.map_or("-".into(), |row| escape(&row.policy));
     let mut text = format!(
-        "<div class=\"scroll\"><table><thead><tr><th>policy</th><th>mean [{}]</th><th class=\"left\">mean with 95 % interval</th>\
-         <th>95 % interval</th><th>p50</th><th>p90</th><th>p99</th><th>worst</th><th>ratio to {of_best}</th>\
-         <th class=\"left\">below 1 is better</th><th>won</th><th class=\"left\">verdict</th></tr></thead><tbody>\n",
+        "<div class=\"scroll\"><table><thead><tr><th>policy</th><th>mean [{}]</th>\
+         <th class=\"left\">with 95 % interval</th><th>ratio to {of_best}</th><th class=\"left\">below 1 is better</th>\
+         <th class=\"left\">verdict</th><th>won</th><th>p50</th><th>p90</th><th>p99</th><th>worst</th>\
+         <th>longest wait</th></tr></thead><tbody>\n",
         comparison.unit
     );
     for row in rows {
@@ -54,27 +55,20 @@ fn table(comparison: &Comparison) -> String {
             (true, false) => "",
         };
         let ratio = against(row);
-        let verdict = match ratio {
-            None => "best rule".to_owned(),
-            Some(_) if !many => "-".to_owned(),
-            Some(ratio) if !ratio.significant => "<span class=\"tag\">not significant</span>".to_owned(),
-            Some(ratio) if ratio.ratio < 1.0 => "<span class=\"tag better\">better</span>".to_owned(),
-            Some(_) => "<span class=\"tag worse\">worse</span>".to_owned(),
-        };
-        let numbers =
-            [row.p50, row.p90, row.p99, row.worst].map(|value| format!("<td>{}</td>", number(value)));
-        let _ = writeln!(
-            text,
-            "<tr{class}><td>{}</td><td>{}</td><td>{}</td><td>{}</td>{}<td>{}</td><td>{}</td><td>{}</td><td class=\"left\">{verdict}</td></tr>",
-            escape(&row.policy),
-            number(row.mean),
-            bars.draw(row),
-            interval(row, comparison),
-            numbers.concat(),
-            ratio.map_or("-".into(), |ratio| ratio_text(&ratio, many)),
-            ratio.map_or(String::new(), |ratio| scale.draw(&ratio)),
-            ratio.map_or("-".into(), |ratio| format!("{}/{}", ratio.wins, comparison.episodes)),
-        );
+        let cells = [
+            format!("<td>{}</td>", escape(&row.policy)),
+            format!("<td>{}</td>", number(row.mean)),
+            format!("<td title=\"{}\">{}</td>", interval(row, comparison), bars.draw(row)),
+            format!("<td>{}</td>", ratio.map_or("-".into(), |ratio| ratio_text(&ratio, many))),
+            format!("<td>{}</td>", ratio.map_or(String::new(), |ratio| scale.draw(&ratio))),
+            format!("<td class=\"left\">{}</td>", verdict(ratio, many)),
+            format!("<td>{}</td>", ratio.map_or("-".into(), |ratio| ratio.wins.to_string())),
+            [row.p50, row.p90, row.p99, row.worst]
+                .map(|value| format!("<td>{}</td>", number(value)))
+                .concat(),
+            format!("<td>{}</td>", time(row.longest_wait_s)),
+        ];
+        let _ = writeln!(text, "<tr{class}>{}</tr>", cells.concat());
     }
     for failure in &comparison.failed {
         let (policy, why) = (escape(&failure.policy), escape(&failure.why));
@@ -85,6 +79,17 @@ fn table(comparison: &Comparison) -> String {
         );
     }
     text + "</tbody></table></div>\n"
+}
+
+/// Whether a policy is better than the best rule, as a label.
+fn verdict(ratio: Option<Ratio>, many: bool) -> &'static str {
+    match ratio {
+        None => "best rule",
+        Some(_) if !many => "-",
+        Some(ratio) if !ratio.significant => "<span class=\"tag\">not significant</span>",
+        Some(ratio) if ratio.ratio < 1.0 => "<span class=\"tag better\">better</span>",
+        Some(_) => "<span class=\"tag worse\">worse</span>",
+    }
 }
 
 fn notes(comparison: &Comparison) -> String {
