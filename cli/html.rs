@@ -58,30 +58,35 @@ fn head(comparisons: &[Comparison]) -> String {
 
 /// A row for each scenario: who is best, and who cannot be told from it.
 fn overview(comparisons: &[Comparison]) -> String {
+    let learned_any = comparisons.iter().any(|one| !learned(one).is_empty());
+    let failed_any = comparisons.iter().any(|one| !one.failed.is_empty());
     let mut text = String::from(
         "<section class=\"card\"><h2>Overview</h2><div class=\"scroll\"><table><thead><tr><th>scenario</th>\
          <th class=\"left\">objective</th><th class=\"left\">best rule</th><th>mean</th><th>95 % interval</th>\
-         <th class=\"left\">not significantly different</th><th class=\"left\">learned / best rule</th><th>failed</th>\
-         </tr></thead><tbody>\n",
+         <th class=\"left\">not significantly different</th>",
     );
+    let further = [(learned_any, "learned / best rule"), (failed_any, "failed")];
+    for (_, title) in further.iter().filter(|(any, _)| *any) {
+        let _ = write!(text, "<th class=\"left\">{title}</th>");
+    }
+    text += "</tr></thead><tbody>\n";
     for (at, comparison) in comparisons.iter().enumerate() {
         let best = best_rule(comparison);
-        let cells = [
+        let mut cells = vec![
             format!("<td><a href=\"#s{at}\">{}</a></td>", escape(&comparison.scenario)),
             format!("<td class=\"left\">{} [{}]</td>", comparison.objective, comparison.unit),
             format!("<td class=\"left\"><b>{}</b></td>", best.map_or("-".into(), |row| escape(&row.policy))),
             format!("<td>{}</td>", best.map_or("-".into(), |row| number(row.mean))),
             format!("<td>{}</td>", best.map_or("-".into(), |row| interval(row, comparison))),
             format!("<td class=\"wrap\">{}</td>", escape(&same_as_best(comparison))),
-            format!("<td class=\"left\">{}</td>", learned(comparison)),
-            format!(
-                "<td class=\"failed\">{}</td>",
-                match comparison.failed.len() {
-                    0 => String::new(),
-                    failed => failed.to_string(),
-                }
-            ),
         ];
+        if learned_any {
+            cells.push(format!("<td class=\"left\">{}</td>", learned(comparison)));
+        }
+        if failed_any {
+            let failed: Vec<&str> = comparison.failed.iter().map(|failure| failure.policy.as_str()).collect();
+            cells.push(format!("<td class=\"left failed\">{}</td>", escape(&failed.join(", "))));
+        }
         let _ = writeln!(text, "<tr>{}</tr>", cells.concat());
     }
     text + "</tbody></table></div></section>\n"

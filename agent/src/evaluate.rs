@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
 use yardmaster_env::metrics::Metrics;
-use yardmaster_env::sim::World;
+use yardmaster_env::sim::{Simulator, World};
+use yardmaster_env::view::Decision;
 
 use crate::comparison::{Entrant, rows};
 pub use crate::comparison::{Played, Ratio, Row, Summary};
@@ -15,6 +16,9 @@ use crate::learned::Learned;
 use crate::net::PolicyNet;
 use crate::policy::{Policy, PolicyDefect, play};
 use crate::registry::{self, RegistryError};
+
+/// A policy that waits so often in a row, with work to do and nothing running, waits for ever.
+const IDLE_WAITS: u32 = 20_000;
 
 /// A policy that takes part, built afresh for each episode.
 pub struct Contestant {
@@ -63,18 +67,41 @@ impl Contestant {
         Ok(Played::from(&Metrics::of(&play(world, &mut *(self.build)(), seed)?)))
     }
 
-    /// Plays an episode; a policy that panics has failed like one that decides against the rules.
+    /// Plays an episode; a policy that panics, or waits for ever, has failed like one that decides against the rules.
     ///
     /// # Errors
     /// What went wrong, for people.
     pub fn try_play(&self, world: &Arc<World>, seed: u64) -> Result<Played, String> {
+        let play = || Ok(Played::from(&Metrics::of(&play_patiently(world, &mut *(self.build)(), seed)?)));
         // What is left of a policy or simulator that panicked is dropped and seen by nobody.
-        match catch_unwind(AssertUnwindSafe(|| self.play(world, seed))) {
-            Ok(Ok(played)) => Ok(played),
-            Ok(Err(defect)) => Err(defect.to_string()),
-            Err(payload) => Err(format!("policy {} panicked: {}", self.name, words(&*payload))),
-        }
+        catch_unwind(AssertUnwindSafe(play))
+            .unwrap_or_else(|payload| Err(format!("policy {} panicked: {}", self.name, words(&*payload))))
     }
+}
+
+/// As [`play`], but for a policy that waits again and again though nothing runs.
+fn play_patiently(world: &Arc<World>, policy: &mut dyn Policy, seed: u64) -> Result<Simulator, String> {
+    let mut sim = Simulator::new(Arc::clone(world));
+    let mut idle_waits = 0;
+    policy.reset(seed);
+    while let Some(view) = sim.next_decision() {
+        let nothing_runs = view.running.is_empty();
+        let decision = policy.decide(&view);
+        let waits = nothing_runs && matches!(decision, Decision::Wait { .. });
+        idle_waits = if waits { idle_waits + 1 } else { 0 };
+        let now_s = sim.now().0 as f64 / 1e9;
+        if idle_waits > IDLE_WAITS {
+            let policy = policy.name();
+            return Err(format!(
+                "policy {policy} does not come to an end: at {now_s} s it has waited {IDLE_WAITS} times in a row \
+                 with work to do and nothing running"
+            ));
+        }
+        sim.apply(decision).map_err(|why| {
+            PolicyDefect { policy: policy.name().to_owned(), now_ns: sim.now().0, why }.to_string()
+        })?;
+    }
+    Ok(sim)
 }
 
 /// What a panic said.
@@ -170,7 +197,7 @@ where
 #[cfg(test)]
 mod tests {
     use yardmaster_env::spec::{Split, builtin};
-    use yardmaster_env::view::{Decision, View};
+    use yardmaster_env::view::View;
 
     use super::*;
 

@@ -2,7 +2,7 @@
 
 use yardmaster_agent::comparison::{Ratio, Row};
 
-const WIDTH: f64 = 140.0;
+const WIDTH: f64 = 130.0;
 const HEIGHT: f64 = 18.0;
 /// Bars longer than so many times the shortest end in a break, lest the others cannot be told apart.
 const LONGEST: f64 = 4.0;
