@@ -114,16 +114,16 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub(crate) trace: Option<PathBuf>,
     /// Cluster for a trace that names none: that of this scenario, or an openb node list
-    #[arg(long, value_name = "NAME|FILE.toml|FILE.csv", requires = "trace", conflicts_with = "speed")]
+    #[arg(long, value_name = "NAME|FILE.toml|FILE.csv", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) cluster: Option<String>,
     /// With --trace: an episode is a window of so many jobs in a row, without overlap [default: one of all jobs]
-    #[arg(long, value_name = "N", requires = "trace", conflicts_with = "speed")]
+    #[arg(long, value_name = "N", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) jobs: Option<NonZeroUsize>,
     /// With --trace: how decisions are carried out [default: free]
-    #[arg(long, value_enum, requires = "trace", conflicts_with = "speed")]
+    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,
     /// With --trace: what is to be made small [default: completion-time]
-    #[arg(long, value_enum, requires = "trace", conflicts_with = "speed")]
+    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) objective: Option<Goal>,
     /// Policies, separated by commas, or all
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
