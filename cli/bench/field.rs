@@ -144,18 +144,21 @@ pub(crate) fn play(fields: &[Field], journal: &Journal) -> Result<Times> {
     }
 }
 
+/// Makes an episode of its number and seed.
+type Generate<'a> = Box<dyn Fn(usize, u64) -> Result<World, String> + Sync + 'a>;
+
 /// A field while it is played.
 struct Stage<'a> {
     field: &'a Field,
     digest: String,
-    episodes: Episodes<Box<dyn Fn(usize, u64) -> Result<World, String> + Sync + 'a>>,
+    episodes: Episodes<Generate<'a>>,
 }
 
 impl<'a> Stage<'a> {
     fn new(field: &'a Field, left: &[(usize, usize)]) -> Stage<'a> {
         let mut plays = vec![0; field.seeds.len()];
         left.iter().for_each(|&(_, number)| plays[number] += 1);
-        let generate = Box::new(|number, seed| field.source.world(number, seed));
+        let generate: Generate<'a> = Box::new(|number, seed| field.source.world(number, seed));
         Stage {
             field,
             digest: field.source.digest(),
