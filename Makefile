@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo checkpoints test lint libtorch clean
+.PHONY: help build demo tune checkpoints test lint libtorch clean
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
@@ -11,6 +11,9 @@ STEPS ?= 1000000
 SEED ?= 1
 EPISODES ?= 100
 RUN := runs/demo
+
+# Validation episodes that the parameters of rules are chosen on.
+TUNE_EPISODES ?= 100
 
 # Settings of every policy in checkpoints/: <scenario>:<steps>:<seed>. Nothing else says how they were made.
 CHECKPOINTS := pool12:3000000:1 sweeps:2000000:1 serving-burst:2000000:1
@@ -36,6 +39,12 @@ demo: build ## Train a policy, compare it with every rule, freeze it, load it (S
 	$(YARDMASTER) bench --scenario $(SCENARIO) --policies all --checkpoint $(RUN)/policy.safetensors \
 	    --episodes $(EPISODES) --markdown $(RUN)/table.md
 	@echo "table: $(RUN)/table.md, schedule: $(RUN)/schedule.svg, policy: $(RUN)/policy.safetensors"
+
+tune: ## Choose the parameters of every rule in every scenario again, into agent/tuned (SCENARIOS, TUNE_EPISODES)
+	@cargo build --release --locked --package yardmaster
+	@for scenario in $(or $(SCENARIOS),$$($(YARDMASTER) scenarios | cut -d' ' -f1)); do \
+	    $(YARDMASTER) tune --scenario $$scenario --policies all --episodes $(TUNE_EPISODES) --out agent/tuned/$$scenario.toml; \
+	done
 
 checkpoints: build ## Train and freeze every policy in checkpoints/ again
 	@scripts/checkpoints.sh $(CHECKPOINTS)

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use yardmaster_env::metrics::SLOWDOWN_FLOOR_S;
+use yardmaster_env::objective::Objective;
 use yardmaster_env::view::Discipline;
 
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Simulate(Simulate),
     /// Compare policies on the same held-out episodes, or measure the speed of deciding
     Bench(Bench),
+    /// Choose the parameters of rules on validation episodes
+    Tune(Tune),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
     /// Place pods for good and measure how much of the GPUs they can use
@@ -104,26 +108,36 @@ impl From<Queue> for Discipline {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Bench {
     /// Scenarios, separated by commas: built-in names, TOML files, or all
-    #[arg(long, value_name = "NAME", value_delimiter = ',', required_unless_present = "speed")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', required_unless_present_any = ["speed", "trace"])]
     pub(crate) scenario: Vec<String>,
-    /// Measure how many decisions a second this machine makes instead
-    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "markdown", "columns"])]
-    pub(crate) speed: bool,
-    /// With --speed: a batch-queue trace (.swf) in place of the generated one
-    #[arg(long, value_name = "FILE", requires = "speed")]
+    /// A trace of your own in place of a scenario, as for simulate; with --speed a batch queue (.swf)
+    #[arg(long, value_name = "FILE", conflicts_with = "scenario")]
     pub(crate) trace: Option<PathBuf>,
-    /// With --speed: measure each case so often and take the median
-    #[arg(long, value_name = "N", default_value = "9", value_parser = repetitions)]
-    pub(crate) repetitions: usize,
+    /// Cluster for a trace that names none: that of this scenario, or an openb node list
+    #[arg(long, value_name = "NAME|FILE.toml|FILE.csv", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
+    pub(crate) cluster: Option<String>,
+    /// With --trace: an episode is a window of so many jobs in a row, without overlap [default: one of all jobs]
+    #[arg(long, value_name = "N", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
+    pub(crate) jobs: Option<NonZeroUsize>,
+    /// With --trace: how decisions are carried out [default: free]
+    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
+    pub(crate) queue: Option<Queue>,
+    /// With --trace: what is to be made small [default: completion-time]
+    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
+    pub(crate) objective: Option<Goal>,
     /// Policies, separated by commas, or all
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
     /// Frozen policies to compare with them
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
-    /// Test episodes; a single one allows no interval
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) episodes: u64,
+    /// Parameters that rules play with, from `tune`: files, each for one of the scenarios, or none [default: those that
+    /// come with the command]
+    #[arg(long, value_name = "FILE|none", value_delimiter = ',', conflicts_with_all = ["speed", "trace"])]
+    pub(crate) tuned: Vec<PathBuf>,
+    /// Test episodes; a single one allows no interval [default: 100, or as many windows as the trace has]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) episodes: Option<u64>,
     /// Which test episodes; any number gives others, never those of training or validation
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -131,12 +145,74 @@ pub(crate) struct Bench {
     /// jain_users_slowdown ...
     #[arg(long, value_name = "a,b,c", value_delimiter = ',')]
     pub(crate) columns: Vec<String>,
-    /// Write the results as JSON (- for standard output)
+    /// Write the results as JSON (- for standard output); an interrupted run goes on from FILE.partial
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
     /// Write the tables as Markdown (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) markdown: Option<PathBuf>,
+    /// Write a row for each policy and episode (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) csv: Option<PathBuf>,
+    /// Write a report with pictures: one page that needs no network (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) html: Option<PathBuf>,
+    /// Measure how many decisions a second this machine makes instead
+    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "episodes", "markdown", "csv", "html", "columns"])]
+    pub(crate) speed: bool,
+    /// With --speed: measure each case so often and take the median
+    #[arg(long, value_name = "N", default_value = "9", value_parser = repetitions)]
+    pub(crate) repetitions: usize,
+}
+
+/// What a schedule of a trace is judged by.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Goal {
+    /// Mean completion time
+    CompletionTime,
+    /// Mean completion time / shortest service time, which counts as 10 s at least
+    Slowdown,
+    /// Share of missed deadlines, plus 0.05 times latency / deadline
+    Misses,
+    /// Energy of all machines until the last job is done
+    Energy,
+    /// Price of all machines until the last job is done
+    Cost,
+}
+
+impl From<Goal> for Objective {
+    fn from(goal: Goal) -> Objective {
+        match goal {
+            Goal::CompletionTime => Objective::CompletionTime,
+            Goal::Slowdown => Objective::Slowdown { floor_s: SLOWDOWN_FLOOR_S },
+            Goal::Misses => Objective::Misses { latency: 0.05 },
+            Goal::Energy => Objective::Energy,
+            Goal::Cost => Objective::Cost,
+        }
+    }
+}
+
+/// Choose the parameters of rules on validation episodes, which are never those of `bench`
+///
+/// All combinations where there are at most 64, else one parameter after the other; the worse half of the candidates is
+/// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Tune {
+    /// Scenario: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) scenario: String,
+    /// Policies, separated by commas, or all that have parameters
+    #[arg(long, value_name = "a,b,c|all", default_value = "all")]
+    pub(crate) policies: String,
+    /// Validation episodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) episodes: u64,
+    /// Which validation episodes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write what was chosen, for `bench --tuned` (- for standard output)
+    #[arg(long, value_name = "FILE.toml|-")]
+    pub(crate) out: PathBuf,
 }
 
 fn repetitions(text: &str) -> Result<usize, String> {

@@ -1,23 +1,25 @@
 //! `yardmaster bench`: the same held-out episodes for every policy.
 
-use std::path::Path;
-use std::sync::Arc;
+pub(crate) mod field;
+mod journal;
+pub(crate) mod source;
 
-use anyhow::{Context, Result, bail, ensure};
-use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
-use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
-use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry;
-use yardmaster_env::spec::{BUILTIN, Scenario, Split};
+use yardmaster_agent::evaluate::Row;
+use yardmaster_env::spec::BUILTIN;
 
 use crate::args::Bench;
-use crate::input;
 use crate::output::Output;
-use crate::report;
-use crate::speed;
+use crate::{html, input, report, rows_csv, speed};
+use field::Field;
+use journal::Journal;
+use source::Source;
 
-/// The comparison on one scenario; `--json` writes a list of these.
+/// The comparison on one scenario or trace; `--json` writes a list of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Comparison {
     /// Its name.
@@ -32,8 +34,44 @@ pub(crate) struct Comparison {
     pub(crate) seed: u64,
     /// Digest of what the scenario says.
     pub(crate) scenario_digest: String,
+    /// How episodes were cut out of a trace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) windows: Option<Cut>,
     /// One row a policy.
     pub(crate) policies: Vec<Row>,
+    /// Policies that did not come through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failed: Vec<Failure>,
+}
+
+/// Windows of a trace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    /// Jobs of each.
+    pub(crate) jobs: usize,
+    /// The first job of each (counted from 0), in order of episodes.
+    pub(crate) first: Vec<usize>,
+}
+
+/// A policy that did not come through all episodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Failure {
+    /// Its name.
+    pub(crate) policy: String,
+    /// The first episode that it failed in, counted from 0.
+    pub(crate) episode: usize,
+    /// The seed of that.
+    pub(crate) seed: u64,
+    /// What went wrong.
+    pub(crate) why: String,
+}
+
+/// Where the results go.
+struct Outputs {
+    json: Option<Output>,
+    markdown: Option<Output>,
+    csv: Option<Output>,
+    html: Option<Output>,
 }
 
 /// Runs the command.
@@ -41,29 +79,55 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     if args.speed {
         return speed::run(args);
     }
-    let [json, markdown] =
-        Output::all([("--json", args.json.as_deref()), ("--markdown", args.markdown.as_deref())])?;
+    let outputs = Outputs::open(args)?;
     check_columns(&args.columns)?;
-    let scenarios = scenarios(&args.scenario)?;
-    let bar = ProgressBar::new(args.episodes * scenarios.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{msg:>16} [{bar:40}] {pos}/{len} episodes, {eta} left")?);
-    let mut comparisons = Vec::new();
-    for scenario in &scenarios {
-        bar.set_message(scenario.spec().name.clone());
-        comparisons.push(compare(args, scenario, &bar)?);
+    let sources = sources(args)?;
+    let tuned = field::tuned_files(args, &sources)?;
+    let field = |source| Field::new(args, source, tuned.as_deref());
+    let fields: Vec<Field> = sources.into_iter().map(field).collect::<Result<_>>()?;
+    let beside = args.json.as_deref().filter(|path| path.is_file() || !path.exists());
+    let journal = beside.filter(|path| *path != Path::new("-")).map(Journal::beside).transpose()?;
+    let journal = journal.unwrap_or_default();
+
+    let begin = Instant::now();
+    let times = field::play(&fields, &journal)?;
+    let comparisons: Vec<Comparison> = fields.iter().map(|field| field.comparison(args.seed)).collect();
+    outputs.write(args, &fields, &comparisons)?;
+    journal.remove()?;
+    eprintln!("{}", field::tell_times(&fields, &times, begin.elapsed()));
+    complain(&comparisons)
+}
+
+impl Outputs {
+    fn open(args: &Bench) -> Result<Outputs> {
+        let [json, markdown, csv, html] = Output::all([
+            ("--json", args.json.as_deref()),
+            ("--markdown", args.markdown.as_deref()),
+            ("--csv", args.csv.as_deref()),
+            ("--html", args.html.as_deref()),
+        ])?;
+        Ok(Outputs { json, markdown, csv, html })
     }
-    bar.finish_and_clear();
-    let quiet = [&json, &markdown].into_iter().flatten().any(Output::is_stdout);
-    if !quiet {
-        Output::Stdout.write(&report::terminal(&comparisons, &args.columns))?;
+
+    fn write(self, args: &Bench, fields: &[Field], comparisons: &[Comparison]) -> Result<()> {
+        let Outputs { json, markdown, csv, html } = self;
+        if ![&json, &markdown, &csv, &html].into_iter().flatten().any(Output::is_stdout) {
+            Output::Stdout.write(&report::terminal(comparisons, &args.columns))?;
+        }
+        if let Some(markdown) = markdown {
+            markdown.write(&report::markdown(comparisons, &args.columns))?;
+        }
+        if let Some(csv) = csv {
+            csv.write(&rows_csv::text(fields, comparisons))?;
+        }
+        if let Some(html) = html {
+            html.write(&html::page(fields, comparisons))?;
+        }
+        match json {
+            Some(json) => json.write(&(serde_json::to_string_pretty(comparisons)? + "\n")),
+            None => Ok(()),
+        }
     }
-    if let Some(json) = json {
-        json.write(&(serde_json::to_string_pretty(&comparisons)? + "\n"))?;
-    }
-    if let Some(markdown) = markdown {
-        markdown.write(&report::markdown(&comparisons, &args.columns))?;
-    }
-    Ok(())
 }
 
 fn check_columns(columns: &[String]) -> Result<()> {
@@ -75,59 +139,25 @@ fn check_columns(columns: &[String]) -> Result<()> {
     }
 }
 
-fn scenarios(names: &[String]) -> Result<Vec<Scenario>> {
+fn sources(args: &Bench) -> Result<Vec<Source>> {
+    if let Some(path) = &args.trace {
+        return Ok(vec![Source::Trace(Box::new(source::windows(path, args)?))]);
+    }
     let all: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let names = if names.iter().any(|name| name == "all") { &all } else { names };
-    names.iter().map(|name| input::scenario(name)).collect()
+    let names = if args.scenario.iter().any(|name| name == "all") { &all } else { &args.scenario };
+    names.iter().map(|name| Ok(Source::Scenario(Box::new(input::scenario(name)?)))).collect()
 }
 
-fn compare(args: &Bench, scenario: &Scenario, bar: &ProgressBar) -> Result<Comparison> {
-    let contestants = contestants(args, scenario)?;
-    let seeds: Vec<u64> = (0..args.episodes).map(|number| Split::Test.seed(args.seed, number)).collect();
-    let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };
-    let policies = evaluate(&contestants, &seeds, world, || bar.inc(1))?;
-    let spec = scenario.spec();
-    Ok(Comparison {
-        scenario: spec.name.clone(),
-        objective: spec.objective.name().to_owned(),
-        unit: spec.objective.unit().to_owned(),
-        episodes: args.episodes,
-        seed: args.seed,
-        scenario_digest: scenario.digest(),
-        policies,
-    })
-}
-
-fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
-    let mut contestants = Vec::new();
-    for name in names(&args.policies, scenario)? {
-        contestants.push(Contestant::rule_in(&name, scenario)?);
+/// An error that names all failures, once everything has been written.
+fn complain(comparisons: &[Comparison]) -> Result<()> {
+    let one =
+        |comparison: &Comparison, failure: &Failure| format!("{} in {}", failure.policy, comparison.scenario);
+    let failed: Vec<String> = comparisons
+        .iter()
+        .flat_map(|comparison| comparison.failed.iter().map(move |failure| one(comparison, failure)))
+        .collect();
+    match failed.len() {
+        0 => Ok(()),
+        count => bail!("{count} failed: {}; the tables say why, and the rest is complete", failed.join(", ")),
     }
-    for path in &args.checkpoint {
-        let frozen = input::policy(path)?;
-        let name = learned_name(path);
-        let refused = || format!("{} is not a usable frozen policy", path.display());
-        Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
-        let net = Arc::new(frozen.net().clone());
-        contestants.push(Contestant::learned(&name, net, &frozen.card().origin.prior)?);
-    }
-    for (at, Contestant { name, .. }) in contestants.iter().enumerate() {
-        ensure!(contestants[..at].iter().all(|other| other.name != *name), "{name} takes part twice");
-    }
-    Ok(contestants)
-}
-
-/// The file's name without its ending; with folder and ending where a rule has that name.
-fn learned_name(path: &Path) -> String {
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if registry::build(&stem).is_ok() { path.display().to_string() } else { stem }
-}
-
-/// The policies asked for.
-fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
-    if list != "all" {
-        return Ok(registry::split_list(list));
-    }
-    let world = scenario.world(Split::Test.seed(0, 0))?;
-    Ok(registry::standard(&world).into_iter().map(str::to_owned).collect())
 }

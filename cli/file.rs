@@ -4,6 +4,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
 
 /// Unpacked files may not be larger, so that a small file cannot fill the memory.
 const MAX_BYTES: u64 = 4 << 30;
@@ -27,6 +28,11 @@ pub(crate) fn text(path: &Path) -> Result<String> {
         text.drain(..'\u{feff}'.len_utf8());
     }
     Ok(text)
+}
+
+/// The first 16 hexadecimal digits of the SHA-256.
+pub(crate) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unpack(bytes: &[u8], most: u64) -> Result<Vec<u8>> {

@@ -85,6 +85,16 @@ pub(crate) fn trace(path: &Path, cluster: Option<&str>) -> Result<Trace> {
     }
 }
 
+/// Says on the standard error what the reader of a trace dropped or changed.
+pub(crate) fn tell(path: &Path, report: &ReadReport) {
+    for (reason, count) in &report.dropped {
+        eprintln!("{}: dropped {count} of {} rows: {reason}", path.display(), report.rows);
+    }
+    for note in &report.notes {
+        eprintln!("{}: note: {note}", path.display());
+    }
+}
+
 /// Jobs or machines from a file.
 pub(crate) fn read(path: &Path, cluster: Option<&str>) -> Result<Content> {
     let name = path.display().to_string();

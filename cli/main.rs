@@ -6,6 +6,7 @@ mod catalog;
 mod columns;
 mod distributions;
 mod file;
+mod html;
 mod input;
 mod inspect;
 mod list;
@@ -13,10 +14,13 @@ mod output;
 mod pack;
 mod published;
 mod report;
+mod rows_csv;
+mod silence;
 mod simulate;
 mod speed;
 mod summary;
 mod train;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -31,6 +35,7 @@ fn main() -> ExitCode {
         Command::Policies => list::policies(),
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Tune(args) => tune::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Train(args) => return train::run(&args),

@@ -6,11 +6,25 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use yardmaster_agent::evaluate::{Ratio, Row, Summary};
 
-use crate::bench::Comparison;
+use crate::bench::{Comparison, Failure};
+use crate::columns::wrapped;
 use crate::pack;
 use crate::summary::number;
 
-const HEADER: [&str; 7] = ["policy", "mean", "95 % interval", "p50", "p99", "ratio to best rule", "mean JCT"];
+const HEADER: [&str; 12] = [
+    "policy",
+    "mean",
+    "95 % interval",
+    "p50",
+    "p90",
+    "p99",
+    "worst",
+    "ratio to best rule",
+    "won",
+    "differs",
+    "mean JCT",
+    "longest wait",
+];
 
 /// The measures that `--columns` can add to a table: those of a row's `metrics` in the JSON.
 pub(crate) fn measures() -> Vec<String> {
@@ -19,7 +33,7 @@ pub(crate) fn measures() -> Vec<String> {
 }
 
 /// Name and value of each measure.
-fn fields(summary: &Summary) -> Vec<(String, Value)> {
+pub(crate) fn fields(summary: &Summary) -> Vec<(String, Value)> {
     match serde_json::to_value(summary) {
         Ok(Value::Object(fields)) => fields.into_iter().collect(),
         _ => Vec::new(),
@@ -64,28 +78,32 @@ pub(crate) fn packing(rows: &[pack::Row], style: Style) -> String {
     format!("{table}\n")
 }
 
+/// What the numbers of the tables mean.
+pub(crate) const MEANING: &str = "Lower is better. All policies play the same episodes. Intervals are 95 % t intervals over \
+    episodes, those of ratios paired; each holds for itself. A difference counts as significant only if its p value, \
+    adjusted for all pairs of policies in the scenario (t test of the paired ratio, Holm 1979), is below 0.05. The best rule is chosen \
+    on these same episodes, which flatters it a little. Worst is the worst episode; the longest wait is that of any job \
+    in any episode.";
+
 /// Tables for a terminal, with further columns.
 pub(crate) fn terminal(comparisons: &[Comparison], columns: &[String]) -> String {
-    render(comparisons, columns, presets::UTF8_FULL_CONDENSED)
+    let foot = wrapped(MEANING, 110, 0);
+    render(comparisons, columns, presets::UTF8_FULL_CONDENSED) + &foot
 }
 
 /// Tables in Markdown, with further columns.
 pub(crate) fn markdown(comparisons: &[Comparison], columns: &[String]) -> String {
-    render(comparisons, columns, presets::ASCII_MARKDOWN)
+    format!("{}{MEANING}\n", render(comparisons, columns, presets::ASCII_MARKDOWN))
 }
 
 fn render(comparisons: &[Comparison], columns: &[String], preset: &str) -> String {
     let mut text = String::new();
     for comparison in comparisons {
-        let Comparison { scenario, objective, unit, episodes, seed, .. } = comparison;
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{scenario}: {objective} [{unit}], {episodes} test episodes (seed {seed})\n");
+        let _ = writeln!(text, "{}\n", headline(comparison));
         let mut table = Table::new();
         let header = HEADER.into_iter().chain(columns.iter().map(String::as_str));
         table.load_preset(preset).set_header(header);
-        let mut rows: Vec<&Row> = comparison.policies.iter().collect();
-        rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
-        for row in &rows {
+        for row in ranked(comparison) {
             let further = columns.iter().map(|column| measure(row, column));
             table.add_row(cells(row, comparison).into_iter().chain(further));
         }
@@ -93,65 +111,138 @@ fn render(comparisons: &[Comparison], columns: &[String], preset: &str) -> Strin
             column.set_cell_alignment(CellAlignment::Right);
         }
         let _ = writeln!(text, "{table}\n");
-        text += &verdicts(comparison);
+        let notes = notes(comparison);
+        notes.iter().for_each(|note| _ = writeln!(text, "- {note}"));
+        if !notes.is_empty() {
+            text.push('\n');
+        }
     }
     text
 }
 
-fn cells(row: &Row, comparison: &Comparison) -> [String; 7] {
-    let ratio = best_rule(comparison, row).map_or("-".to_owned(), |(rule, ratio)| {
-        let [low, high] = ratio.ci95;
-        format!("{:.3} [{low:.3}, {high:.3}] {rule}", ratio.ratio)
-    });
+/// What was compared, in one line.
+pub(crate) fn headline(comparison: &Comparison) -> String {
+    let Comparison { scenario, objective, unit, episodes, seed, .. } = comparison;
+    let kind = match &comparison.windows {
+        Some(cut) => format!("windows of {} jobs", cut.jobs),
+        None => "test episodes".to_owned(),
+    };
+    format!("{scenario}: {objective} [{unit}], {episodes} {kind} (seed {seed})")
+}
+
+/// The rows, best first.
+pub(crate) fn ranked(comparison: &Comparison) -> Vec<&Row> {
+    let mut rows: Vec<&Row> = comparison.policies.iter().collect();
+    rows.sort_by(|one, other| one.mean.total_cmp(&other.mean));
+    rows
+}
+
+fn cells(row: &Row, comparison: &Comparison) -> [String; HEADER.len()] {
+    let many = comparison.episodes > 1;
+    let against = best_rule(comparison).and_then(|best| row.ratio_to.get(&best.policy));
+    let against = |show: &dyn Fn(&Ratio) -> String| against.map_or("-".to_owned(), show);
     [
         row.policy.clone(),
         number(row.mean),
-        format!("[{}, {}]", number(row.ci95[0]), number(row.ci95[1])),
+        interval(row, comparison),
         number(row.p50),
+        number(row.p90),
         number(row.p99),
-        ratio,
+        number(row.worst),
+        against(&|ratio| ratio_text(ratio, many)),
+        against(&|ratio| ratio.wins.to_string()),
+        against(&|ratio| if ratio.significant { "yes".to_owned() } else { "no".to_owned() }),
         format!("{} s", number(row.metrics.mean_jct_s)),
+        format!("{} s", number(row.longest_wait_s)),
     ]
+}
+
+/// The interval of the mean; a single episode has none.
+pub(crate) fn interval(row: &Row, comparison: &Comparison) -> String {
+    let [low, high] = row.ci95.map(number);
+    if comparison.episodes > 1 { format!("[{low}, {high}]") } else { "-".to_owned() }
+}
+
+/// A ratio with its interval, if there is one.
+pub(crate) fn ratio_text(ratio: &Ratio, many: bool) -> String {
+    let [low, high] = ratio.ci95;
+    if many { format!("{:.3} [{low:.3}, {high:.3}]", ratio.ratio) } else { format!("{:.3}", ratio.ratio) }
 }
 
 /// A dash where a measure does not apply.
 fn measure(row: &Row, name: &str) -> String {
     let found = fields(&row.metrics).into_iter().find(|(known, _)| known == name);
-    found.and_then(|(_, value)| value.as_f64()).map_or("-".to_owned(), number)
+    match found {
+        Some((_, Value::Object(kinds))) => {
+            let kinds = kinds.iter().filter_map(|(kind, share)| Some((kind, share.as_f64()?)));
+            kinds.map(|(kind, share)| format!("{kind} {:.0} %", 100.0 * share)).collect::<Vec<_>>().join(", ")
+        }
+        found => found.and_then(|(_, value)| value.as_f64()).map_or("-".to_owned(), number),
+    }
 }
 
-/// The rule with the lowest mean among those that a row was compared with.
-fn best_rule<'a>(comparison: &'a Comparison, row: &'a Row) -> Option<(&'a str, Ratio)> {
-    let rules = comparison.policies.iter().filter(|other| is_rule(other));
-    let best = rules.min_by(|one, other| one.mean.total_cmp(&other.mean))?;
-    row.ratio_to.get(&best.policy).map(|ratio| (best.policy.as_str(), *ratio))
+/// The rule with the lowest mean.
+pub(crate) fn best_rule(comparison: &Comparison) -> Option<&Row> {
+    ranked(comparison).into_iter().find(|row| is_rule(row))
 }
 
 /// Whether a row is a rule of the registry rather than a frozen policy.
-fn is_rule(row: &Row) -> bool {
+pub(crate) fn is_rule(row: &Row) -> bool {
     yardmaster_agent::registry::build(&row.policy).is_ok()
 }
 
+/// What a table does not say: tuned parameters, what cannot be told apart, what the learned policies gain, and who
+/// failed.
+pub(crate) fn notes(comparison: &Comparison) -> Vec<String> {
+    let mut notes = Vec::new();
+    let tuned: Vec<String> = (comparison.policies.iter())
+        .filter_map(|row| row.tuned.as_ref().map(|tuned| format!("{} plays as {tuned}", row.policy)))
+        .collect();
+    if !tuned.is_empty() {
+        notes.push(format!("tuned on validation episodes: {}", tuned.join("; ")));
+    }
+    notes.extend(undecided(comparison));
+    notes.extend(verdicts(comparison));
+    notes.extend(comparison.failed.iter().map(|failure| {
+        let Failure { policy, episode, seed, why } = failure;
+        format!("{policy} FAILED in episode {episode} (seed {seed}): {why}")
+    }));
+    notes
+}
+
+/// Which policies cannot be told from the best rule.
+fn undecided(comparison: &Comparison) -> Option<String> {
+    let best = best_rule(comparison)?;
+    if comparison.episodes < 2 {
+        return Some("a single episode: nothing can be said about chance".to_owned());
+    }
+    let same = |row: &&Row| row.ratio_to.get(&best.policy).is_some_and(|ratio| !ratio.significant);
+    let same: Vec<&str> =
+        ranked(comparison).into_iter().filter(same).map(|row| row.policy.as_str()).collect();
+    let others = comparison.policies.len() > 1;
+    match same.is_empty() {
+        false => Some(format!("NOT significantly different from {}: {}", best.policy, same.join(", "))),
+        true if others => Some(format!("all others differ significantly from {}", best.policy)),
+        true => None,
+    }
+}
+
 /// For each learned policy, one line a rule: better, worse or not separated.
-fn verdicts(comparison: &Comparison) -> String {
-    let mut text = String::new();
+fn verdicts(comparison: &Comparison) -> Vec<String> {
+    let mut lines = Vec::new();
     for row in comparison.policies.iter().filter(|row| !is_rule(row)) {
         for (rule, ratio) in &row.ratio_to {
             let [low, high] = ratio.ci95;
-            let verdict = match (high < 1.0, low > 1.0) {
-                (true, _) => format!("{:.1} % better", 100.0 * (1.0 - ratio.ratio)),
-                (_, true) => format!("{:.1} % worse", 100.0 * (ratio.ratio - 1.0)),
-                _ => "not significantly different".to_owned(),
+            let verdict = match ratio.significant {
+                true if ratio.ratio < 1.0 => format!("{:.1} % better", 100.0 * (1.0 - ratio.ratio)),
+                true => format!("{:.1} % worse", 100.0 * (ratio.ratio - 1.0)),
+                false => "not significantly different".to_owned(),
             };
-            let _ = writeln!(
-                text,
-                "- {} against {rule}: {verdict} (ratio {:.3}, 95 % interval {low:.3} to {high:.3}, better in {} of {} episodes)",
+            lines.push(format!(
+                "{} against {rule}: {verdict} (ratio {:.3}, 95 % interval {low:.3} to {high:.3}, better in {} of {} episodes)",
                 row.policy, ratio.ratio, ratio.wins, comparison.episodes
-            );
+            ));
         }
     }
-    if !text.is_empty() {
-        text.push('\n');
-    }
-    text
+    lines
 }

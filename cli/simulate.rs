@@ -119,12 +119,7 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         }
         (None, Some(path)) => {
             let trace = input::trace(path, args.cluster.as_deref())?;
-            for (reason, count) in &trace.report.dropped {
-                eprintln!("{}: dropped {count} of {} rows: {reason}", path.display(), trace.report.rows);
-            }
-            for note in &trace.report.notes {
-                eprintln!("{}: note: {note}", path.display());
-            }
+            input::tell(path, &trace.report);
             let Some(cluster) = trace.cluster else {
                 let name = path.display();
                 bail!(

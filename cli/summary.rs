@@ -158,7 +158,7 @@ fn share(part: usize, whole: usize) -> f64 {
 }
 
 /// Milliseconds below a second.
-fn time(seconds: f64) -> String {
+pub(crate) fn time(seconds: f64) -> String {
     if seconds < 1.0 { format!("{} ms", number(1e3 * seconds)) } else { format!("{} s", number(seconds)) }
 }
 

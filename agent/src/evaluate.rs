@@ -1,26 +1,34 @@
 //! Paired evaluation: every policy plays the same episodes.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
-use yardmaster_env::metrics::{Metrics, percentile};
-use yardmaster_env::sim::World;
+use yardmaster_env::metrics::Metrics;
+use yardmaster_env::sim::{Simulator, World};
 use yardmaster_env::spec::Scenario;
+use yardmaster_env::view::Decision;
 
+use crate::comparison::{Entrant, rows};
+pub use crate::comparison::{Played, Ratio, Row, Summary};
 use crate::learned::Learned;
 use crate::net::PolicyNet;
 use crate::policy::{Policy, PolicyDefect, play};
 use crate::registry::{self, RegistryError};
 use crate::search::futures::Futures;
 use crate::search::{Search, Settings};
-use crate::stats::{self, Estimate};
 
-/// A policy that takes part, built afresh for each worker.
+/// A policy that waits so often in a row, with work to do and nothing running, waits for ever.
+const IDLE_WAITS: u32 = 20_000;
+
+/// A policy that takes part, built afresh for each episode.
 pub struct Contestant {
     /// Its name in the table.
     pub name: String,
+    /// Its name with the parameters that it was given, where those were tuned.
+    pub tuned: Option<String>,
     /// Builds it.
     pub build: Box<dyn Fn() -> Box<dyn Policy> + Send + Sync>,
 }
@@ -32,22 +40,40 @@ impl Contestant {
         let rule = name.to_owned();
         #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
         let build = Box::new(move || registry::build(&rule).unwrap());
-        Ok(Contestant { name: name.to_owned(), build })
+        Ok(Contestant { name: name.to_owned(), tuned: None, build })
     }
 
-    /// A rule of the registry that may look ahead in this scenario.
+    /// A rule that may look ahead in this scenario, if there is one. It stands in the table as `name` and plays as
+    /// `tuned`, the same with other parameters, if that is given.
     ///
     /// # Errors
     /// As [`registry::build`].
-    pub fn rule_in(name: &str, scenario: &Scenario) -> Result<Contestant, RegistryError> {
-        let Some(settings) = Settings::parse(name)? else { return Contestant::rule(name) };
-        let (own, futures) = (name.to_owned(), Futures::of(scenario));
+    pub fn tuned_rule(
+        name: &str,
+        tuned: Option<&str>,
+        scenario: Option<&Scenario>,
+    ) -> Result<Contestant, RegistryError> {
+        let plays_as = tuned.unwrap_or(name);
+        let mut contestant = match (Settings::parse(plays_as)?, scenario) {
+            (Some(settings), Some(scenario)) => {
+                Contestant::search(plays_as, settings, Futures::of(scenario))?
+            }
+            _ => Contestant::rule(plays_as)?,
+        };
+        contestant.name = name.to_owned();
+        contestant.tuned = tuned.map(str::to_owned);
+        Ok(contestant)
+    }
+
+    /// A look-ahead; all that are built from it know the same episodes.
+    fn search(name: &str, settings: Settings, futures: Futures) -> Result<Contestant, RegistryError> {
         Search::with_futures(name, settings.clone(), futures.clone())?;
+        let own = name.to_owned();
         #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
         let build = Box::new(move || -> Box<dyn Policy> {
             Box::new(Search::with_futures(own.as_str(), settings.clone(), futures.clone()).unwrap())
         });
-        Ok(Contestant { name: name.to_owned(), build })
+        Ok(Contestant { name: name.to_owned(), tuned: None, build })
     }
 
     /// A network with its prior rule.
@@ -58,72 +84,116 @@ impl Contestant {
         let build = Box::new(move || -> Box<dyn Policy> {
             Box::new(Learned::new(own.as_str(), Arc::clone(&net), &prior).unwrap())
         });
-        Ok(Contestant { name: name.to_owned(), build })
+        Ok(Contestant { name: name.to_owned(), tuned: None, build })
+    }
+
+    /// With what it has played.
+    pub fn with<'a>(&'a self, episodes: &'a [Played]) -> Entrant<'a> {
+        Entrant { policy: &self.name, tuned: self.tuned.as_deref(), episodes }
+    }
+
+    /// Plays an episode.
+    pub fn play(&self, world: &Arc<World>, seed: u64) -> Result<Played, PolicyDefect> {
+        Ok(Played::from(&Metrics::of(&play(world, &mut *(self.build)(), seed)?)))
+    }
+
+    /// Plays an episode; a policy that panics, or waits for ever, has failed like one that decides against the rules.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    pub fn try_play(&self, world: &Arc<World>, seed: u64) -> Result<Played, String> {
+        let play = || Ok(Played::from(&Metrics::of(&play_patiently(world, &mut *(self.build)(), seed)?)));
+        // What is left of a policy or simulator that panicked is dropped and seen by nobody.
+        catch_unwind(AssertUnwindSafe(play))
+            .unwrap_or_else(|payload| Err(format!("policy {} panicked: {}", self.name, words(&*payload))))
     }
 }
 
-/// How a policy did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Row {
-    /// Its name.
-    pub policy: String,
-    /// Mean of the objective over episodes.
-    pub mean: f64,
-    /// Median over episodes.
-    pub p50: f64,
-    /// 99th percentile over episodes.
-    pub p99: f64,
-    /// 95 % t interval of the mean.
-    pub ci95: [f64; 2],
-    /// The objective of each episode, in order of seeds.
-    pub per_episode: Vec<f64>,
-    /// Against each classical rule.
-    pub ratio_to: BTreeMap<String, Ratio>,
-    /// Means over episodes of what else was measured.
-    pub metrics: Summary,
+/// As [`play`], but for a policy that waits again and again though nothing runs.
+fn play_patiently(world: &Arc<World>, policy: &mut dyn Policy, seed: u64) -> Result<Simulator, String> {
+    let mut sim = Simulator::new(Arc::clone(world));
+    let mut idle_waits = 0;
+    policy.reset(seed);
+    while let Some(view) = sim.next_decision() {
+        let nothing_runs = view.running.is_empty();
+        let decision = policy.decide(&view);
+        let waits = nothing_runs && matches!(decision, Decision::Wait { .. });
+        idle_waits = if waits { idle_waits + 1 } else { 0 };
+        let now_s = sim.now().0 as f64 / 1e9;
+        if idle_waits > IDLE_WAITS {
+            let policy = policy.name();
+            return Err(format!(
+                "policy {policy} does not come to an end: at {now_s} s it has waited {IDLE_WAITS} times in a row \
+                 with work to do and nothing running"
+            ));
+        }
+        sim.apply(decision).map_err(|why| {
+            PolicyDefect { policy: policy.name().to_owned(), now_ns: sim.now().0, why }.to_string()
+        })?;
+    }
+    Ok(sim)
 }
 
-/// One policy against one rule on the same episodes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Ratio {
-    /// Mean of the policy / mean of the rule; below 1 the policy is better.
-    pub ratio: f64,
-    /// 95 % interval, paired.
-    pub ci95: [f64; 2],
-    /// Episodes in which the policy was better.
-    pub wins: usize,
+/// What a panic said.
+fn words(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a word")
 }
 
-/// Means over episodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-#[allow(missing_docs, reason = "the fields are those of Metrics")]
-pub struct Summary {
-    pub mean_jct_s: f64,
-    pub p50_jct_s: f64,
-    pub p95_jct_s: f64,
-    pub p99_jct_s: f64,
-    pub mean_wait_s: f64,
-    pub mean_bounded_slowdown: f64,
-    pub utilization: f64,
-    pub device_utilization: f64,
-    pub idle_while_waiting_share: f64,
-    /// `None` where it is not told in every episode.
-    pub fragmentation: Option<f64>,
-    pub slo_attainment: f64,
-    pub dropped: f64,
-    pub goodput_per_s: f64,
-    pub goodput_samples_per_s: f64,
-    pub energy_kwh: f64,
-    pub dollars: f64,
-    pub jain_users_slowdown: f64,
-    pub jain_jobs_slowdown: f64,
-    pub mean_rho: f64,
-    pub max_rho: f64,
-    pub waste_share: f64,
-    pub preemptions: f64,
-    pub mean_batch: f64,
-    pub decisions: f64,
+/// The episodes of a comparison, each generated when it is first played and kept no longer than it is needed.
+pub struct Episodes<W> {
+    generate: W,
+    seeds: Vec<u64>,
+    /// (episodes)
+    open: Vec<Mutex<Open>>,
+}
+
+/// An episode while somebody has yet to play it.
+struct Open {
+    world: Arc<OnceLock<Result<Arc<World>, String>>>,
+    left: usize,
+}
+
+impl<W: Fn(usize, u64) -> Result<World, String> + Sync> Episodes<W> {
+    /// Episodes of these seeds, each with how many will play it; `generate` is told number and seed.
+    pub fn new(generate: W, seeds: &[u64], plays: &[usize]) -> Episodes<W> {
+        debug_assert_eq!(seeds.len(), plays.len());
+        let open = plays.iter().map(|&left| Mutex::new(Open { world: Arc::default(), left }));
+        Episodes { open: open.collect(), generate, seeds: seeds.to_vec() }
+    }
+
+    /// The seed of an episode.
+    pub fn seed(&self, number: usize) -> u64 {
+        self.seeds[number]
+    }
+
+    /// The world of an episode, or why there is none.
+    pub fn world(&self, number: usize) -> Result<Arc<World>, String> {
+        let mut open = self.open[number].lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = Arc::clone(&open.world);
+        open.left = open.left.saturating_sub(1);
+        if open.left == 0 {
+            open.world = Arc::default();
+        }
+        drop(open);
+        slot.get_or_init(|| (self.generate)(number, self.seeds[number]).map(Arc::new)).clone()
+    }
+}
+
+/// Does the work of each number below `count` once, in their order, on all threads: whoever is free takes the next, so
+/// that long and short work is shared out evenly.
+pub fn in_order(count: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(number) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&number| number < count) {
+            work(number);
+        }
+    };
+    rayon::scope(|scope| {
+        for _ in 0..rayon::current_num_threads().min(count) {
+            scope.spawn(|_| worker());
+        }
+    });
 }
 
 /// Plays every episode with every contestant, in parallel over episodes. `done` is called after each episode.
@@ -139,72 +209,76 @@ where
     W: Fn(u64) -> Result<Arc<World>, E> + Sync,
     E: From<PolicyDefect> + Send,
 {
-    let episode = |&seed: &u64| -> Result<Vec<Metrics>, E> {
+    let episode = |&seed: &u64| -> Result<Vec<Played>, E> {
         let world = world(seed)?;
-        let row = contestants.iter().map(|contestant| {
-            let sim = play(&world, &mut *(contestant.build)(), seed)?;
-            Ok(Metrics::of(&sim))
-        });
-        let row = row.collect::<Result<Vec<_>, E>>();
+        let row = contestants.iter().map(|contestant| Ok(contestant.play(&world, seed)?));
+        let row = row.collect::<Result<_, E>>();
         done();
         row
     };
-    let episodes: Vec<Vec<Metrics>> = seeds.par_iter().map(episode).collect::<Result<_, E>>()?;
-    Ok((0..contestants.len()).map(|at| row(contestants, &episodes, at)).collect())
+    let episodes: Vec<Vec<Played>> = seeds.par_iter().map(episode).collect::<Result<_, E>>()?;
+    let of = |at: usize| episodes.iter().map(|row| row[at].clone()).collect();
+    let played: Vec<Vec<Played>> = (0..contestants.len()).map(of).collect();
+    let entrants: Vec<Entrant<'_>> =
+        contestants.iter().zip(&played).map(|(contestant, episodes)| contestant.with(episodes)).collect();
+    Ok(rows(&entrants))
 }
 
-fn row(contestants: &[Contestant], episodes: &[Vec<Metrics>], at: usize) -> Row {
-    let objective = |who: usize| episodes.iter().map(|row| row[who].objective).collect::<Vec<f64>>();
-    let per_episode = objective(at);
-    let Estimate { value: mean, ci95 } = stats::mean(&per_episode);
-    let mut sorted = per_episode.clone();
-    sorted.sort_by(f64::total_cmp);
-    let against = |who: usize| {
-        let base = objective(who);
-        let ratio = stats::paired_ratio(&per_episode, &base);
-        Ratio { ratio: ratio.value, ci95: ratio.ci95, wins: stats::wins(&per_episode, &base) }
-    };
-    let others = (0..contestants.len()).filter(|&who| who != at);
-    Row {
-        policy: contestants[at].name.clone(),
-        mean,
-        p50: percentile(&sorted, 0.50),
-        p99: percentile(&sorted, 0.99),
-        ci95,
-        ratio_to: others.map(|who| (contestants[who].name.clone(), against(who))).collect(),
-        metrics: summary(episodes, at),
-        per_episode,
+#[cfg(test)]
+mod tests {
+    use yardmaster_env::spec::{Split, builtin};
+    use yardmaster_env::view::View;
+
+    use super::*;
+
+    /// Breaks off in the way that it is told to.
+    struct Broken(bool);
+
+    impl Policy for Broken {
+        fn name(&self) -> &str {
+            "broken"
+        }
+
+        fn decide(&mut self, view: &View<'_>) -> Decision {
+            assert!(self.0, "no decision at {}", view.now.0);
+            Decision::Wait { until: None }
+        }
     }
-}
 
-fn summary(episodes: &[Vec<Metrics>], at: usize) -> Summary {
-    let count = episodes.len().max(1) as f64;
-    let mean = |value: fn(&Metrics) -> f64| episodes.iter().map(|row| value(&row[at])).sum::<f64>() / count;
-    let fragmentation: Option<f64> = episodes.iter().map(|row| row[at].machines.fragmentation).sum();
-    Summary {
-        mean_jct_s: mean(|m| m.mean_jct_s),
-        p50_jct_s: mean(|m| m.p50_jct_s),
-        p95_jct_s: mean(|m| m.p95_jct_s),
-        p99_jct_s: mean(|m| m.p99_jct_s),
-        mean_wait_s: mean(|m| m.mean_wait_s),
-        mean_bounded_slowdown: mean(|m| m.mean_bounded_slowdown),
-        utilization: mean(|m| m.utilization),
-        device_utilization: mean(|m| m.machines.device_utilization),
-        idle_while_waiting_share: mean(|m| m.machines.idle_while_waiting_share),
-        fragmentation: fragmentation.map(|sum| sum / count),
-        slo_attainment: mean(|m| m.slo_attainment),
-        dropped: mean(|m| m.dropped as f64),
-        goodput_per_s: mean(|m| m.goodput_per_s),
-        goodput_samples_per_s: mean(|m| m.goodput_samples_per_s),
-        energy_kwh: mean(|m| m.machines.energy_kwh),
-        dollars: mean(|m| m.machines.dollars),
-        jain_users_slowdown: mean(|m| m.fairness.jain_users_slowdown),
-        jain_jobs_slowdown: mean(|m| m.fairness.jain_jobs_slowdown),
-        mean_rho: mean(|m| m.fairness.mean_rho),
-        max_rho: mean(|m| m.fairness.max_rho),
-        waste_share: mean(|m| m.wasted.waste_share),
-        preemptions: mean(|m| m.wasted.preemptions as f64),
-        mean_batch: mean(|m| m.mean_batch),
-        decisions: mean(|m| m.decisions as f64),
+    fn broken(waits: bool) -> Contestant {
+        Contestant { name: "broken".into(), tuned: None, build: Box::new(move || Box::new(Broken(waits))) }
+    }
+
+    #[test]
+    fn what_breaks_off_says_why() {
+        let world = Arc::new(builtin("tiny").unwrap().world(Split::Test.seed(0, 0)).unwrap());
+        let panicked = broken(false).try_play(&world, 0).unwrap_err();
+        assert!(panicked.starts_with("policy broken panicked: no decision at "), "{panicked}");
+        let illegal = broken(true).try_play(&world, 0).unwrap_err();
+        assert!(illegal.starts_with("policy broken made an illegal decision at "), "{illegal}");
+    }
+
+    #[test]
+    fn every_number_is_worked_on_once() {
+        let counts: Vec<AtomicUsize> = (0..1000).map(|_| AtomicUsize::new(0)).collect();
+        in_order(counts.len(), |at| _ = counts[at].fetch_add(1, Ordering::Relaxed));
+        assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 1));
+        in_order(0, |_| panic!("there is nothing to do"));
+    }
+
+    #[test]
+    fn an_episode_is_generated_once_while_it_is_needed() {
+        let generated = AtomicUsize::new(0);
+        let generate = |_, seed| {
+            generated.fetch_add(1, Ordering::Relaxed);
+            builtin("tiny").unwrap().world(seed).map_err(|error| error.to_string())
+        };
+        let episodes = Episodes::new(generate, &[7, 8], &[2, 1]);
+        let [one, other] = [0, 0].map(|number| episodes.world(number).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        drop(one);
+        assert_eq!(Arc::strong_count(&other), 1, "nobody else plays it");
+        episodes.world(1).unwrap();
+        assert_eq!((generated.load(Ordering::Relaxed), episodes.seed(1)), (2, 8));
     }
 }

@@ -1,5 +1,6 @@
 //! Who decides: scheduling policies, learned or not. No torch.
 
+pub mod comparison;
 pub mod evaluate;
 pub mod frozen;
 mod frozen_card;
@@ -14,3 +15,5 @@ pub mod registry;
 pub mod search;
 pub mod speed;
 pub mod stats;
+pub mod tune;
+pub mod tuned;

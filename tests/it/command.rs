@@ -302,7 +302,7 @@ fn json_of_bench_has_the_promised_shape() {
 }
 
 fn check_row(row: &Value) {
-    for key in ["mean", "p50", "p99"] {
+    for key in ["mean", "p50", "p90", "p99", "worst", "longest_wait_s"] {
         assert!(row[key].as_f64().unwrap() > 0.0, "{key}");
     }
     let per_episode: Vec<f64> =
@@ -312,7 +312,8 @@ fn check_row(row: &Value) {
     assert!((mean / row["mean"].as_f64().unwrap() - 1.0).abs() < 1e-12);
     assert_eq!(row["ci95"].as_array().unwrap().len(), 2);
     for (rule, ratio) in row["ratio_to"].as_object().unwrap() {
-        assert_eq!(keys(ratio), ["ci95", "ratio", "wins"], "{rule}");
+        let expected = ["ci95", "ci95_bootstrap", "p_holm", "ratio", "significant", "wins"];
+        assert_eq!(keys(ratio), expected, "{rule}");
         let [low, high] = [0, 1].map(|at| ratio["ci95"][at].as_f64().unwrap());
         assert!((low..=high).contains(&ratio["ratio"].as_f64().unwrap()));
         assert!(ratio["wins"].as_u64().unwrap() <= 4);
@@ -362,7 +363,7 @@ fn inspect_tells_what_a_trace_holds_and_what_was_dropped() {
 fn help_and_version_are_there_for_every_subcommand() {
     let bench = Bench::new();
     assert!(bench.ok("--version").starts_with("yardmaster "));
-    for subcommand in ["", "scenarios", "policies", "simulate", "bench", "inspect"] {
+    for subcommand in ["", "scenarios", "policies", "simulate", "bench", "tune", "inspect"] {
         assert!(bench.ok(&format!("{subcommand} --help")).contains("Usage: yardmaster"), "{subcommand}");
     }
 }

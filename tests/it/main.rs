@@ -5,6 +5,7 @@
 mod bad_input;
 mod batch_chain;
 mod batch_queue;
+mod bench;
 mod catalog;
 mod checkpoints;
 mod command;

@@ -124,17 +124,24 @@ impl Known {
     }
 }
 
-/// Arrivals like those that have been seen, with gaps that have been seen, each drawn anew.
+/// Arrivals like those that have been seen, with gaps that have been seen, each drawn anew. If nothing has come for
+/// longer than usual the gaps are as much longer; what has come at once only, before now, is taken for all there is.
 fn seen(view: &View<'_>, horizon: usize, random: &mut Xoshiro256PlusPlus) -> Draw {
-    let gaps = view.jobs.len().saturating_sub(1);
-    let mut at = view.now;
-    let mut arrivals = Vec::new();
-    for _ in 0..if gaps == 0 { 0 } else { horizon } {
-        let gap = below(random, gaps);
-        at += view.jobs[gap + 1].arrival.since(view.jobs[gap].arrival);
-        arrivals.push(Arrival { like: JobId(below(random, view.jobs.len()) as u32), at });
+    let none = Draw { episode: None, since: view.now, arrivals: Vec::new() };
+    let [first, .., last] = view.jobs else { return none };
+    let gaps = view.jobs.len() - 1;
+    let span = last.arrival.since(first.arrival).as_secs_f64();
+    if span == 0.0 {
+        return none;
     }
-    Draw { episode: None, since: view.now, arrivals }
+    let slower = (view.now.since(first.arrival).as_secs_f64() / span).max(1.0);
+    let mut at = view.now;
+    let arrivals = (0..horizon).map(|_| {
+        let gap = below(random, gaps);
+        at += view.jobs[gap + 1].arrival.since(view.jobs[gap].arrival).scaled(slower);
+        Arrival { like: JobId(below(random, view.jobs.len()) as u32), at }
+    });
+    Draw { arrivals: arrivals.collect(), ..none }
 }
 
 fn moment(forecast: &Forecast, now: Time) -> Moment {

@@ -76,6 +76,22 @@ impl Settings {
         Ok(Some(settings))
     }
 
+    /// The name that says all this; what is as by default is left out, the base apart.
+    pub fn name(&self) -> String {
+        let normal = Settings::default();
+        let pairs = [
+            ("candidates", self.candidates as f64, normal.candidates as f64),
+            ("futures", self.futures as f64, normal.futures as f64),
+            ("horizon", self.horizon as f64, normal.horizon as f64),
+            ("caution", self.caution, normal.caution),
+            ("ms", self.ms, normal.ms),
+            ("clairvoyant", f64::from(self.clairvoyant), 0.0),
+        ];
+        let others = pairs.iter().filter(|(_, value, normal)| value != normal);
+        let others: String = others.map(|(key, value, _)| format!(",{key}={value}")).collect();
+        format!("search(base={}{others})", self.base)
+    }
+
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let number = |low: f64, high: f64| {
             let parsed = value.parse().ok().filter(|number: &f64| (low..=high).contains(number));
@@ -127,6 +143,8 @@ mod tests {
         let expected =
             Settings { base: "mct+timeout(ms=2)".to_owned(), futures: 4, ms: 1.5, ..Settings::default() };
         assert_eq!(read, expected);
+        assert_eq!(read.name(), "search(base=mct+timeout(ms=2),futures=4,ms=1.5)");
+        assert_eq!(Settings::parse(&read.name()), Ok(Some(read)));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use svg::{SvgOptions, svg};
 pub use text::text;
 
 use crate::sim::{Record, Simulator, State};
-use crate::units::{JobId, NodeId, Time};
+use crate::units::{JobId, NodeId, Span, Time};
 use crate::view::Placement;
 
 /// A job or batch on neighbouring devices of one node.
@@ -72,6 +72,25 @@ impl Chart {
         let [refused, dropped, waiting] = [State::Refused, State::Dropped, State::Queued].map(in_state);
         Chart { bars, origin, end, refused, dropped, waiting }
     }
+}
+
+/// From the first submission to the end of the last job: how long a drawing is.
+pub fn extent(sim: &Simulator) -> Span {
+    let chart = Chart::of(sim);
+    chart.end.since(chart.origin)
+}
+
+/// The share of the cluster's devices in use, 0 to 1, in each of so many equal parts of a time from the first submission
+/// on. Machines that are away count as idle.
+pub fn busy_shares(sim: &Simulator, extent: Span, parts: usize) -> Vec<f64> {
+    let (chart, mut shares) = (Chart::of(sim), vec![0.0; parts.max(1)]);
+    let devices = f64::from(sim.world().cluster.devices().max(1));
+    let part = |time: Time| time.since(chart.origin).0 as f64 / (extent.0 as f64).max(1.0) * parts as f64;
+    for bar in &chart.bars {
+        rows::spread(&mut shares, part(bar.start), part(bar.finish), f64::from(bar.lanes) / devices);
+    }
+    // Sums of shares may exceed 1 by rounding.
+    shares.iter().map(|share| share.min(1.0)).collect()
 }
 
 /// Slices of jobs, where jobs are sliced or were cut off.

@@ -173,7 +173,7 @@ impl Area {
 }
 
 /// Adds `amount` over the columns from `start` to `end`, in part where they are covered in part.
-fn spread(columns: &mut [f64], start: f64, end: f64, amount: f64) {
+pub(super) fn spread(columns: &mut [f64], start: f64, end: f64, amount: f64) {
     let last = columns.len();
     for (at, value) in
         columns.iter_mut().enumerate().take((end.ceil() as usize).min(last)).skip(start as usize)

@@ -25,11 +25,23 @@ pub struct SvgOptions {
     /// With more bars than this, neighbours that are too short to see are drawn as one; with still more, the
     /// schedule is drawn as that of a large cluster.
     pub max_bars: usize,
+    /// How long the time axis is at least, so that schedules of several policies can be compared by eye.
+    pub extent: Span,
+    /// Whether bars tell more under the pointer; this is most of the size of a file.
+    pub tooltips: bool,
 }
 
 impl Default for SvgOptions {
     fn default() -> SvgOptions {
-        SvgOptions { title: String::new(), kinds: Vec::new(), width: 1200, max_rows: 128, max_bars: 4000 }
+        SvgOptions {
+            title: String::new(),
+            kinds: Vec::new(),
+            width: 1200,
+            max_rows: 128,
+            max_bars: 4000,
+            extent: Span::ZERO,
+            tooltips: true,
+        }
     }
 }
 
@@ -40,7 +52,8 @@ const RIGHT: f64 = 24.0;
 /// device kind, in alternating shades; tooltips tell the rest. Too many devices or bars are drawn as the busy share
 /// of each node over time. What was merged or left out is noted at the foot.
 pub fn svg(sim: &Simulator, options: &SvgOptions) -> String {
-    let chart = Chart::of(sim);
+    let mut chart = Chart::of(sim);
+    chart.end = chart.end.max(chart.origin + options.extent);
     let large = sim.world().cluster.devices() as usize > options.max_rows;
     let blocks = if large { None } else { merged(sim, &chart, options) };
     let rows = Rows::new(sim, options.max_rows.max(1), blocks.is_none());
@@ -221,10 +234,10 @@ impl<'a> Sheet<'a> {
         let edge = if width > 3.0 { r##" stroke="#fff" stroke-width="0.7""## } else { "" };
         draw!(
             self,
-            r#"<rect x="{x:.2}" y="{:.1}" width="{width:.2}" height="{:.1}" fill="{fill}"{edge}><title>{}</title></rect>"#,
+            r#"<rect x="{x:.2}" y="{:.1}" width="{width:.2}" height="{:.1}" fill="{fill}"{edge}{}"#,
             y + inset,
             (height - 2.0 * inset).max(0.8),
-            escape(&self.tooltip(block))
+            self.closing(block)
         );
         let label = self.label(bar);
         if block.bars == 1 && height >= 11.0 && width >= 7.0 * label.len() as f64 + 4.0 {
@@ -235,6 +248,14 @@ impl<'a> Sheet<'a> {
                 y + height / 2.0 + 3.6
             );
         }
+    }
+
+    /// The end of a bar's element, with the tooltip if it has one.
+    fn closing(&self, block: &Block) -> String {
+        if !self.options.tooltips {
+            return "/>".into();
+        }
+        format!("><title>{}</title></rect>", escape(&self.tooltip(block)))
     }
 
     /// The number of the job in its trace, or the size of a batch.

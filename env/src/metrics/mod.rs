@@ -172,6 +172,13 @@ impl Metrics {
     }
 }
 
+/// Completion times of all finished jobs and pipelines, in seconds, sorted.
+pub fn completion_times(sim: &Simulator) -> Vec<f64> {
+    let mut times: Vec<f64> = Outcome::all(sim).iter().map(|outcome| outcome.completion_s).collect();
+    times.sort_by(f64::total_cmp);
+    times
+}
+
 /// 0 of nothing.
 fn mean(values: &[f64]) -> f64 {
     if values.is_empty() { 0.0 } else { values.iter().sum::<f64>() / values.len() as f64 }
