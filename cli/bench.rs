@@ -126,7 +126,7 @@ fn learned_name(path: &Path) -> String {
 /// The policies asked for.
 fn names(list: &str, scenario: &Scenario) -> Result<Vec<String>> {
     if list != "all" {
-        return Ok(list.split(',').map(|name| name.trim().to_owned()).collect());
+        return Ok(registry::split_list(list));
     }
     let world = scenario.world(Split::Test.seed(0, 0))?;
     Ok(registry::standard(&world).into_iter().map(str::to_owned).collect())

@@ -4,11 +4,12 @@
 //! is the best rule there is for one server whose service time does not depend on the batch; the timeout is that of
 //! Triton's dynamic batcher.
 
-use yardmaster_env::timing::KindSlot;
+use yardmaster_env::timing::{KindSlot, MAX_BATCH};
 use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::View;
 
 use super::Work;
+use crate::registry::{Parameter, Rule};
 
 /// A batching rule.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,23 +39,67 @@ pub enum Batching {
     },
 }
 
-/// All batching rules with their names and what they do.
-pub const BATCHINGS: [(&str, &str); 5] = [
-    ("one", "each request alone"),
-    ("largest", "all that wait, up to the device's largest batch"),
-    ("timeout", "hold until full or the oldest has waited `ms` (default 5)"),
-    (
-        "wait-for",
-        "hold until `k` (default 4) wait or the oldest has waited `ms` (default 1000), serve all that wait",
-    ),
-    (
-        "fixed",
-        "hold until `k` (default 4) wait or the oldest has waited `ms` (default 1000), serve no more than `k`",
-    ),
+/// All batching rules.
+pub const BATCHINGS: &[Rule<Batching>] = &[
+    Rule { name: "one", about: "each request alone", parameters: &[], make: |_| Batching::One },
+    Rule {
+        name: "largest",
+        about: "all that wait, up to the device's largest batch",
+        parameters: &[],
+        make: |_| Batching::Largest,
+    },
+    Rule {
+        name: "timeout",
+        about: "hold until full or the oldest has waited long enough",
+        parameters: &[Parameter {
+            name: "ms",
+            default: 5.0,
+            range: HOLDS_MS,
+            whole: false,
+            tries: &[0.0, 1.0, 2.0, 5.0, 10.0, 20.0],
+            about: "the longest hold, in milliseconds",
+        }],
+        make: |values| Batching::Timeout { wait: millis(values[0]) },
+    },
+    Rule {
+        name: "wait-for",
+        about: "hold until `k` wait or the oldest has waited long enough, serve all that wait",
+        parameters: &[COUNT, PATIENCE],
+        make: |values| Batching::WaitFor { count: values[0] as u32, wait: millis(values[1]) },
+    },
+    Rule {
+        name: "fixed",
+        about: "hold until `k` wait or the oldest has waited long enough, serve no more than `k`",
+        parameters: &[COUNT, PATIENCE],
+        make: |values| Batching::Fixed { count: values[0] as u32, wait: millis(values[1]) },
+    },
 ];
 
+/// Holds that a rule may be given: none to an hour.
+const HOLDS_MS: (f64, f64) = (0.0, 3_600_000.0);
+
+const COUNT: Parameter = Parameter {
+    name: "k",
+    default: 4.0,
+    range: (1.0, MAX_BATCH as f64),
+    whole: true,
+    tries: &[2.0, 4.0, 8.0, 16.0],
+    about: "requests that must wait",
+};
+
 /// Holds of `wait-for` and `fixed`: so long that they seldom end before the batch is there.
-const PATIENCE: Span = Span::from_secs(1);
+const PATIENCE: Parameter = Parameter {
+    name: "ms",
+    default: 1000.0,
+    range: HOLDS_MS,
+    whole: false,
+    tries: &[5.0, 20.0, 1000.0],
+    about: "the longest hold, in milliseconds",
+};
+
+fn millis(ms: f64) -> Span {
+    Span::from_secs_f64(ms / 1e3)
+}
 
 /// What a batching rule says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,38 +111,6 @@ pub enum Serve {
 }
 
 impl Batching {
-    /// The rule of this name with its default parameters.
-    pub fn named(name: &str) -> Option<Batching> {
-        match name {
-            "one" => Some(Batching::One),
-            "largest" => Some(Batching::Largest),
-            "timeout" => Some(Batching::Timeout { wait: Span::from_micros(5_000) }),
-            "wait-for" => Some(Batching::WaitFor { count: 4, wait: PATIENCE }),
-            "fixed" => Some(Batching::Fixed { count: 4, wait: PATIENCE }),
-            _ => None,
-        }
-    }
-
-    /// The rule with a parameter set; `None` if the value cannot be one.
-    ///
-    /// # Errors
-    /// The names of the parameters, if this is none of them.
-    pub fn with(self, key: &str, value: f64) -> Result<Option<Batching>, &'static [&'static str]> {
-        let span = Span::from_secs_f64(value / 1e3);
-        let whole =
-            (value >= 1.0 && value <= f64::from(u32::MAX) && value.fract() == 0.0).then_some(value as u32);
-        match (self, key) {
-            (Batching::Timeout { .. }, "ms") => Ok(Some(Batching::Timeout { wait: span })),
-            (Batching::WaitFor { count, .. }, "ms") => Ok(Some(Batching::WaitFor { count, wait: span })),
-            (Batching::Fixed { count, .. }, "ms") => Ok(Some(Batching::Fixed { count, wait: span })),
-            (Batching::WaitFor { wait, .. }, "k") => Ok(whole.map(|count| Batching::WaitFor { count, wait })),
-            (Batching::Fixed { wait, .. }, "k") => Ok(whole.map(|count| Batching::Fixed { count, wait })),
-            (Batching::One | Batching::Largest, _) => Err(&[]),
-            (Batching::Timeout { .. }, _) => Err(&["ms"]),
-            (Batching::WaitFor { .. } | Batching::Fixed { .. }, _) => Err(&["k", "ms"]),
-        }
-    }
-
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

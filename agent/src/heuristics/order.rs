@@ -7,6 +7,7 @@ use yardmaster_env::units::Time;
 use yardmaster_env::view::View;
 
 use super::Work;
+use crate::registry::Rule;
 
 /// A queue order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,28 +38,60 @@ pub enum Order {
     UnicepPublished,
 }
 
-/// All orders with their names and what they do.
-pub const ORDERS: [(&str, Order, &str); 12] = [
-    ("fcfs", Order::Fcfs, "first come, first served; the head blocks the queue"),
-    ("sjf", Order::Sjf, "shortest estimated time first"),
-    ("ljf", Order::Ljf, "longest estimated time first"),
-    ("smallest", Order::Smallest, "fewest processors first"),
-    ("saf", Order::Saf, "smallest area (time x processors) first"),
-    ("edf", Order::Edf, "earliest deadline first"),
-    ("rr", Order::RoundRobin, "round-robin: equal time slices in turn (--queue rounds)"),
-    ("f1", Order::F1, "log10(time) x processors + 870 log10(submit)"),
-    ("wfp3", Order::Wfp3, "favours long waits, cubed, relative to requested time"),
-    ("unicep", Order::Unicep, "favours long waits of small, short jobs"),
-    (
-        "wfp3-published",
-        Order::Wfp3Published,
-        "wfp3 with the defect of the published tables (to reproduce them)",
-    ),
-    (
-        "unicep-published",
-        Order::UnicepPublished,
-        "unicep with the defect of the published tables (to reproduce them)",
-    ),
+/// All orders.
+pub const ORDERS: &[Rule<Order>] = &[
+    Rule {
+        name: "fcfs",
+        about: "first come, first served; the head blocks the queue",
+        parameters: &[],
+        make: |_| Order::Fcfs,
+    },
+    Rule { name: "sjf", about: "shortest estimated time first", parameters: &[], make: |_| Order::Sjf },
+    Rule { name: "ljf", about: "longest estimated time first", parameters: &[], make: |_| Order::Ljf },
+    Rule { name: "smallest", about: "fewest processors first", parameters: &[], make: |_| Order::Smallest },
+    Rule {
+        name: "saf",
+        about: "smallest area (time x processors) first",
+        parameters: &[],
+        make: |_| Order::Saf,
+    },
+    Rule { name: "edf", about: "earliest deadline first", parameters: &[], make: |_| Order::Edf },
+    Rule {
+        name: "rr",
+        about: "round-robin: equal time slices in turn (--queue rounds)",
+        parameters: &[],
+        make: |_| Order::RoundRobin,
+    },
+    Rule {
+        name: "f1",
+        about: "log10(time) x processors + 870 log10(submit)",
+        parameters: &[],
+        make: |_| Order::F1,
+    },
+    Rule {
+        name: "wfp3",
+        about: "favours long waits, cubed, relative to requested time",
+        parameters: &[],
+        make: |_| Order::Wfp3,
+    },
+    Rule {
+        name: "unicep",
+        about: "favours long waits of small, short jobs",
+        parameters: &[],
+        make: |_| Order::Unicep,
+    },
+    Rule {
+        name: "wfp3-published",
+        about: "wfp3 with the defect of the published tables (to reproduce them)",
+        parameters: &[],
+        make: |_| Order::Wfp3Published,
+    },
+    Rule {
+        name: "unicep-published",
+        about: "unicep with the defect of the published tables (to reproduce them)",
+        parameters: &[],
+        make: |_| Order::UnicepPublished,
+    },
 ];
 
 impl Order {

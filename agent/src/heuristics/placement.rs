@@ -5,6 +5,7 @@ use yardmaster_env::units::NodeId;
 use yardmaster_env::view::{Placement, Share, View};
 
 use super::Work;
+use crate::registry::Rule;
 
 /// A placement rule.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,24 +22,29 @@ pub enum Placing {
     },
 }
 
-/// All placement rules with their names and what they do.
-pub const PLACEMENTS: [(&str, &str); 3] = [
-    ("fastest", "the free devices on which the work ends first"),
-    ("first-fit", "the first node with enough free devices"),
-    ("wrr", "smooth weighted round-robin, weights = devices x measured speed"),
+/// All placement rules.
+pub const PLACEMENTS: &[Rule<Placing>] = &[
+    Rule {
+        name: "fastest",
+        about: "the free devices on which the work ends first",
+        parameters: &[],
+        make: |_| Placing::Fastest,
+    },
+    Rule {
+        name: "first-fit",
+        about: "the first node with enough free devices",
+        parameters: &[],
+        make: |_| Placing::FirstFit,
+    },
+    Rule {
+        name: "wrr",
+        about: "smooth weighted round-robin, weights = devices x measured speed",
+        parameters: &[],
+        make: |_| Placing::WeightedRoundRobin { credit: Vec::new() },
+    },
 ];
 
 impl Placing {
-    /// The rule of this name.
-    pub fn named(name: &str) -> Option<Placing> {
-        match name {
-            "fastest" => Some(Placing::Fastest),
-            "first-fit" => Some(Placing::FirstFit),
-            "wrr" => Some(Placing::WeightedRoundRobin { credit: Vec::new() }),
-            _ => None,
-        }
-    }
-
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {

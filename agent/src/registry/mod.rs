@@ -1,0 +1,243 @@
+//! Policies by name: a whole rule (`mct`), or rules joined by `+` (`sjf+wrr+timeout(ms=2)`).
+
+mod error;
+mod parameter;
+mod parse;
+mod whole;
+
+use yardmaster_env::sim::World;
+use yardmaster_env::view::Discipline;
+
+pub use self::error::RegistryError;
+pub use self::parameter::{Parameter, Rule};
+use self::parse::Part;
+pub use self::parse::split_list;
+use self::whole::{Ingredients, WHOLE, WholeRule};
+use crate::heuristics::batching::{BATCHINGS, Batching};
+use crate::heuristics::composite::Composite;
+use crate::heuristics::order::{ORDERS, Order};
+use crate::heuristics::placement::{PLACEMENTS, Placing};
+use crate::policy::Policy;
+
+/// A name and one line on what it does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What to ask the registry for.
+    pub name: &'static str,
+    /// `policy`, `order`, `placement` or `batching`.
+    pub part: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// The numbers it takes.
+    pub parameters: &'static [Parameter],
+}
+
+/// Every rule there is.
+pub fn entries() -> Vec<Entry> {
+    fn entry<T>(part: &'static str) -> impl Fn(&Rule<T>) -> Entry {
+        move |rule| Entry { name: rule.name, part, about: rule.about, parameters: rule.parameters }
+    }
+    let whole = |rule: &WholeRule| Entry {
+        name: rule.name,
+        part: "policy",
+        about: rule.about,
+        parameters: rule.parameters,
+    };
+    let wrr = Entry {
+        name: "wrr",
+        part: "policy",
+        about: "fcfs+wrr: arrivals dealt to devices by measured speed",
+        parameters: &[],
+    };
+    let mut all: Vec<Entry> = WHOLE.iter().map(whole).collect();
+    all.extend(ORDERS.iter().map(entry("order")));
+    all.push(wrr);
+    all.extend(PLACEMENTS.iter().map(entry("placement")));
+    all.extend(BATCHINGS.iter().map(entry("batching")));
+    all
+}
+
+/// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
+pub fn standard(world: &World) -> Vec<&'static str> {
+    if world.discipline.commits() {
+        // A batch queue asks for an order and nothing else.
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
+    }
+    let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
+    if world.discipline == Discipline::Rounds {
+        names.extend(["rr", "fifo-perf"]);
+    }
+    if world.timing.models().len() > 0 {
+        names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
+    }
+    names
+}
+
+/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
+pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
+    let mut chosen = Chosen::default();
+    for part in parse::parts(name)? {
+        chosen.take(name, &part)?;
+    }
+    let whole = chosen.whole.as_ref().map(|(_, whole)| whole.clone());
+    if let Some((rule, _)) = &whole {
+        chosen.check_whole(name, rule)?;
+    }
+    let order = chosen.order.map_or(Order::Fcfs, |(_, rule)| rule);
+    let placing = chosen.placing.map_or(Placing::Fastest, |(_, rule)| rule);
+    let batching = chosen.batching.map_or(Batching::Largest, |(_, rule)| rule);
+    Ok(match whole {
+        Some((rule, values)) => (rule.make)(Ingredients { name, values: &values, order, placing, batching }),
+        None => Box::new(Composite::new(name, order, placing, batching)),
+    })
+}
+
+/// The parameters of each part of a policy's name, in order: `sjf+timeout` has those of `sjf`, none, then those of
+/// `timeout`.
+///
+/// # Errors
+/// As [`build`].
+pub fn parameters(policy: &str) -> Result<Vec<(String, &'static [Parameter])>, RegistryError> {
+    build(policy)?;
+    let of = |part: &Part<'_>| Ok((part.rule.to_owned(), find(policy, part)?.parameters()));
+    parse::parts(policy)?.iter().map(of).collect()
+}
+
+/// The same policy with these values, each for a part (counted from 0) and a parameter of it. In the name that comes
+/// out the parameters of a part stand in the order of its table, and all that were given are named, defaults too.
+///
+/// # Errors
+/// As [`build`]; a part or a parameter that there is not, a value out of its range.
+pub fn with_values(policy: &str, values: &[(usize, &str, f64)]) -> Result<String, RegistryError> {
+    build(policy)?;
+    let parts = parse::parts(policy)?;
+    if let Some(&(part, ..)) = values.iter().find(|(part, ..)| *part >= parts.len()) {
+        return Err(RegistryError::NoSuchPart { policy: policy.to_owned(), parts: parts.len(), part });
+    }
+    let mut names = Vec::with_capacity(parts.len());
+    for (at, part) in parts.iter().enumerate() {
+        let known = find(policy, part)?.parameters();
+        let mut given = parameter::given(part, known)?;
+        for &(_, name, value) in values.iter().filter(|(part, ..)| *part == at) {
+            parameter::set(part, known, &mut given, (name, value))?;
+        }
+        names.push(written(part.rule, known, &given));
+    }
+    Ok(names.join("+"))
+}
+
+/// `rule(parameter=value,...)`.
+fn written(rule: &str, known: &[Parameter], given: &[Option<f64>]) -> String {
+    let named = known.iter().zip(given).filter_map(|(parameter, value)| Some((parameter.name, (*value)?)));
+    let pairs: Vec<String> = named.map(|(name, value)| format!("{name}={value}")).collect();
+    if pairs.is_empty() { rule.to_owned() } else { format!("{rule}({})", pairs.join(",")) }
+}
+
+/// The table entry that a part names.
+#[derive(Clone, Copy)]
+enum Found {
+    Whole(&'static WholeRule),
+    Order(&'static Rule<Order>),
+    Placing(&'static Rule<Placing>),
+    Batching(&'static Rule<Batching>),
+}
+
+impl Found {
+    fn parameters(self) -> &'static [Parameter] {
+        match self {
+            Found::Whole(rule) => rule.parameters,
+            Found::Order(rule) => rule.parameters,
+            Found::Placing(rule) => rule.parameters,
+            Found::Batching(rule) => rule.parameters,
+        }
+    }
+}
+
+fn find(policy: &str, part: &Part<'_>) -> Result<Found, RegistryError> {
+    fn named<T>(table: &'static [Rule<T>], name: &str) -> Option<&'static Rule<T>> {
+        table.iter().find(|rule| rule.name == name)
+    }
+    let whole = || WHOLE.iter().find(|rule| rule.name == part.rule).map(Found::Whole);
+    let order = named(ORDERS, part.rule).map(Found::Order);
+    let placing = || named(PLACEMENTS, part.rule).map(Found::Placing);
+    let batching = || named(BATCHINGS, part.rule).map(Found::Batching);
+    let found = order.or_else(placing).or_else(batching).or_else(whole);
+    found.ok_or_else(|| RegistryError::Unknown { name: policy.to_owned(), near: near(part.rule) })
+}
+
+/// The rules that a name is made of, each with the name it has there.
+#[derive(Default)]
+struct Chosen {
+    whole: Option<(String, (&'static WholeRule, Vec<f64>))>,
+    order: Option<(String, Order)>,
+    placing: Option<(String, Placing)>,
+    batching: Option<(String, Batching)>,
+}
+
+impl Chosen {
+    fn take(&mut self, policy: &str, part: &Part<'_>) -> Result<(), RegistryError> {
+        let found = find(policy, part)?;
+        let values = parameter::filled(found.parameters(), &parameter::given(part, found.parameters())?);
+        let name = part.rule;
+        match found {
+            Found::Order(rule) => set(&mut self.order, policy, "order", name, (rule.make)(&values)),
+            Found::Placing(rule) => set(&mut self.placing, policy, "placement", name, (rule.make)(&values)),
+            Found::Batching(rule) => set(&mut self.batching, policy, "batching", name, (rule.make)(&values)),
+            Found::Whole(rule) => set(&mut self.whole, policy, "whole", name, (rule, values)),
+        }
+    }
+
+    /// A whole rule decides for itself what it does not take.
+    fn check_whole(&self, policy: &str, whole: &WholeRule) -> Result<(), RegistryError> {
+        let others = [
+            ("order", self.order.as_ref().map(|(rule, _)| rule)),
+            ("placement", self.placing.as_ref().map(|(rule, _)| rule)),
+            ("batching", self.batching.as_ref().map(|(rule, _)| rule)),
+        ];
+        let taken = |part: &str| whole.takes.contains(&part);
+        match others
+            .into_iter()
+            .find_map(|(part, rule)| rule.filter(|_| !taken(part)).map(|rule| (part, rule)))
+        {
+            None => Ok(()),
+            Some((part, rule)) => Err(RegistryError::Twice {
+                policy: policy.into(),
+                part,
+                first: whole.name.to_owned(),
+                second: rule.clone(),
+            }),
+        }
+    }
+}
+
+fn set<T>(
+    place: &mut Option<(String, T)>,
+    policy: &str,
+    part: &'static str,
+    rule: &str,
+    value: T,
+) -> Result<(), RegistryError> {
+    match place.replace((rule.to_owned(), value)) {
+        None => Ok(()),
+        Some((first, _)) => {
+            Err(RegistryError::Twice { policy: policy.into(), part, first, second: rule.into() })
+        }
+    }
+}
+
+/// Names within a few typing errors of `name`, nearest first.
+fn near(name: &str) -> Vec<String> {
+    let mut scored: Vec<(usize, &str)> =
+        entries().iter().map(|entry| (strsim::damerau_levenshtein(name, entry.name), entry.name)).collect();
+    scored.sort_unstable();
+    scored.dedup();
+    scored
+        .into_iter()
+        .filter(|(distance, _)| *distance <= 3)
+        .take(3)
+        .map(|(_, name)| name.to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
