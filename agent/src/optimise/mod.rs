@@ -6,5 +6,7 @@
 //! from.
 
 pub mod allocation;
+pub mod exact;
+pub mod prices;
 pub mod programme;
 pub mod shares;

@@ -33,6 +33,8 @@ use crate::policy::Policy;
 
 /// How close the bisection comes to the least `rho`, as a factor.
 const BISECTION: f64 = 1.001;
+/// Solvers meet their bounds to about this much.
+const TOLERANCE: f64 = 1e-6;
 
 /// What an allocation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,22 +137,22 @@ impl Demand {
 }
 
 fn fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
-    largest_least(demands, devices, |demand| demand.gang / demand.equal_share(devices))
+    Ok(largest_least(demands, devices, |demand| demand.gang / demand.equal_share(devices))?.1)
 }
 
 fn soonest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
     // The slowest job's progress, in a unit in which it is near 1.
     let work = |demand: &Demand| 1.0 / demand.equal_share(devices);
     let unit = demands.iter().map(work).sum::<f64>();
-    largest_least(demands, devices, |_| unit)
+    Ok(largest_least(demands, devices, |_| unit)?.1)
 }
 
-/// Shares (demands, kinds on which it runs) with the largest least progress, each weighed.
+/// The largest least progress, that of each job being weighed, and the shares for it: (demands, kinds on which it runs).
 fn largest_least(
     demands: &[Demand],
     devices: &[u32],
-    weight: impl Fn(&Demand) -> f64,
-) -> Result<Vec<Vec<f64>>, ProgrammeError> {
+    mut weight: impl FnMut(&Demand) -> f64,
+) -> Result<(f64, Vec<Vec<f64>>), ProgrammeError> {
     let mut programme = Programme::new(Goal::Maximise);
     let least = programme.add(1.0, (f64::NEG_INFINITY, f64::INFINITY));
     let shares = add_shares(&mut programme, demands, devices);
@@ -162,7 +164,8 @@ fn largest_least(
     }
     let optimum = programme.solve(Method::Interior)?;
     let value = |var: &Var| optimum.value(*var).clamp(0.0, 1.0);
-    Ok(shares.iter().map(|vars| vars.iter().map(value).collect()).collect())
+    let shares = shares.iter().map(|vars| vars.iter().map(value).collect()).collect();
+    Ok((optimum.value(least), shares))
 }
 
 /// Variables for the shares (demands, kinds on which it runs), and the constraints that all allocations keep to.
@@ -187,7 +190,40 @@ fn add_shares(programme: &mut Programme, demands: &[Demand], devices: &[u32]) ->
     shares
 }
 
+/// Bisection for the least `rho` with which every job can end in time. In an equal share a job has as much of each kind
+/// as its part of all jobs, and no more than all of its time.
 fn finish_time_fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
-    let _ = (demands, devices, BISECTION);
-    todo!()
+    let jobs = demands.len() as f64;
+    let isolated = |demand: &Demand| {
+        let parts = demand.speeds.iter().map(|&(slot, speed)| (f64::from(devices[slot]) / (jobs * demand.gang), speed));
+        let all: f64 = parts.clone().map(|(part, _)| part).sum();
+        parts.map(|(part, speed)| part * speed).sum::<f64>() / all.max(1.0)
+    };
+    // What a job would need in all, from its arrival on, in an equal share.
+    let equal_s: Vec<f64> = demands.iter().map(|demand| demand.age_s + 1.0 / isolated(demand)).collect();
+    let within = |rho: f64| -> Result<Option<Vec<Vec<f64>>>, ProgrammeError> {
+        let left_s: Vec<f64> =
+            demands.iter().zip(&equal_s).map(|(demand, equal_s)| rho * equal_s - demand.age_s).collect();
+        if left_s.iter().any(|left| *left <= 0.0) {
+            return Ok(None);
+        }
+        let mut left = left_s.iter();
+        let (least, shares) =
+            largest_least(demands, devices, |_| left.next().copied().unwrap_or(1.0))?;
+        Ok((least >= 1.0 - TOLERANCE).then_some(shares))
+    };
+    let (mut low, mut high) = (0.0, 1.0);
+    let mut best = within(high)?;
+    while best.is_none() {
+        (low, high) = (high, 2.0 * high);
+        best = within(high)?;
+    }
+    while high > BISECTION * low && high > TOLERANCE {
+        let middle = (low + high) / 2.0;
+        match within(middle)? {
+            Some(shares) => (high, best) = (middle, Some(shares)),
+            None => low = middle,
+        }
+    }
+    Ok(best.unwrap_or_default())
 }

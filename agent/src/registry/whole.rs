@@ -7,6 +7,7 @@ use crate::heuristics::fifo::Fifo;
 use crate::heuristics::order::Order;
 use crate::heuristics::placement::Placing;
 use crate::heuristics::random::Random;
+use crate::optimise::shares::{Aim, Shares};
 use crate::policy::Policy;
 
 /// An entry of the table.
@@ -67,5 +68,47 @@ pub(super) const WHOLE: &[WholeRule] = &[
         parameters: &[],
         takes: &["batching"],
         make: |of| Box::new(Fifo::perf(of.name)),
+    },
+    WholeRule {
+        name: "max-min-fairness",
+        about: "time slices: the least share of time as large as it can be",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MaxMinFairness, false)),
+    },
+    WholeRule {
+        name: "max-min-fairness-perf",
+        about: "time slices: the least progress against an equal share as large as it can be (Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MaxMinFairness, true)),
+    },
+    WholeRule {
+        name: "min-total-duration",
+        about: "time slices: all jobs end as soon as they can, blind to speed",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MinTotalDuration, false)),
+    },
+    WholeRule {
+        name: "min-total-duration-perf",
+        about: "time slices: all jobs end as soon as they can (Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MinTotalDuration, true)),
+    },
+    WholeRule {
+        name: "finish-time-fairness",
+        about: "time slices: the largest slowdown against an equal share small, blind to speed",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::FinishTimeFairness, false)),
+    },
+    WholeRule {
+        name: "finish-time-fairness-perf",
+        about: "time slices: the largest slowdown against an equal share small (Themis and Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::FinishTimeFairness, true)),
     },
 ];
