@@ -53,7 +53,12 @@ fn allocation_table(allocation: &Allocation) -> String {
         let mut resources = table(["resource", "used", "capacity", "part"]);
         for row in &allocation.resources {
             let part = if row.capacity > 0.0 { 100.0 * row.used / row.capacity } else { 0.0 };
-            resources.add_row([row.name.clone(), shown(row.used), shown(row.capacity), format!("{part:.1} %")]);
+            resources.add_row([
+                row.name.clone(),
+                shown(row.used),
+                shown(row.capacity),
+                format!("{part:.1} %"),
+            ]);
         }
         let _ = writeln!(text, "{}", aligned(resources));
     }

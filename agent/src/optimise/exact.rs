@@ -64,7 +64,10 @@ impl Instance {
         let jobs = &world.workload.jobs;
         let plain = |(at, job): (usize, &yardmaster_env::job::Job)| {
             let truth = world.workload.truths.get(at).copied().unwrap_or_default();
-            let whole = job.gang == 1 && job.after.is_none() && job.inputs.is_empty() && job.request_model().is_none();
+            let whole = job.gang == 1
+                && job.after.is_none()
+                && job.inputs.is_empty()
+                && job.request_model().is_none();
             whole && truth == yardmaster_env::job::Truth::AsEstimated
         };
         if !jobs.iter().enumerate().all(plain) {
@@ -230,7 +233,10 @@ mod tests {
 
     fn instance(releases: &[u64], spans: &[&[u64]]) -> Instance {
         let row = |row: &&[u64]| row.iter().map(|&span| (span > 0).then_some(Span(span))).collect();
-        Instance { releases: releases.iter().copied().map(Time).collect(), spans: spans.iter().map(row).collect() }
+        Instance {
+            releases: releases.iter().copied().map(Time).collect(),
+            spans: spans.iter().map(row).collect(),
+        }
     }
 
     fn total(instance: &Instance) -> Optimum {
@@ -247,8 +253,8 @@ mod tests {
     /// A long job is there at 0, two short ones come at 1: waiting for them costs less than starting at once.
     #[test]
     fn it_pays_to_wait_for_a_short_job() {
-        let optimum = total(&instance(&[0, 1, 1], &[&[10, 1, 1]]));
-        assert_eq!(optimum, Optimum { cost: 1.0 + 2.0 + 13.0, order: vec![vec![1, 2, 0]] });
+        let optimum = total(&instance(&[0, 1, 1], &[&[10, 1, 2]]));
+        assert_eq!(optimum, Optimum { cost: 1.0 + 3.0 + 14.0, order: vec![vec![1, 2, 0]] });
     }
 
     /// Both jobs prefer the first device; together they end sooner on two. A job that does not run there stays away.

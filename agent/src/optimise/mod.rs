@@ -7,6 +7,7 @@
 
 pub mod allocation;
 pub mod exact;
+pub mod genetic;
 pub mod prices;
 pub mod programme;
 pub mod shares;

@@ -33,7 +33,8 @@ pub fn capacity_prices(
     // In units of the mean time all factors are near 1.
     let unit = times().sum::<f64>() / times().count().max(1) as f64;
     let mut programme = Programme::new(Goal::Minimise);
-    let kinds: Vec<Var> = devices.iter().map(|&devices| programme.add(devices, (0.0, f64::INFINITY))).collect();
+    let kinds: Vec<Var> =
+        devices.iter().map(|&devices| programme.add(devices, (0.0, f64::INFINITY))).collect();
     let mut paid = Vec::new();
     for (&share, times) in shares.iter().zip(device_seconds).filter(|(share, _)| **share > 0.0) {
         let most = if times.iter().all(Option::is_none) { 0.0 } else { f64::INFINITY };
@@ -81,7 +82,13 @@ mod tests {
         use yardmaster_env::cluster::{Cluster, Node};
         use yardmaster_env::units::KindId;
         use yardmaster_env::workload::{Demand, capacity};
-        let node = |kind, devices| Node { name: format!("n{kind}"), kind: KindId(kind), devices, procs_per_device: 1, rack: 0 };
+        let node = |kind, devices| Node {
+            name: format!("n{kind}"),
+            kind: KindId(kind),
+            devices,
+            procs_per_device: 1,
+            rack: 0,
+        };
         let cluster = Cluster::new(vec![node(0, 3), node(1, 5)]);
         let times = [[120.0, 300.0], [90.0, 100.0], [500.0, 2000.0]];
         let shares = [0.5, 0.3, 0.2];
@@ -91,7 +98,8 @@ mod tests {
         };
         let demands: Vec<Demand> = shares.into_iter().zip(times).map(demand).collect();
         let expected = capacity(&cluster, &demands).unwrap();
-        let seconds: Vec<Vec<Option<f64>>> = times.iter().map(|times| times.iter().copied().map(Some).collect()).collect();
+        let seconds: Vec<Vec<Option<f64>>> =
+            times.iter().map(|times| times.iter().copied().map(Some).collect()).collect();
         let rate = capacity_prices(&[3.0, 5.0], &shares, &seconds).unwrap().rate;
         assert!((rate / expected - 1.0).abs() < 1e-6, "{rate}, expected {expected}");
     }

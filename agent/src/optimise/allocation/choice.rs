@@ -67,7 +67,8 @@ impl Nodes {
     }
 
     fn next(&self, nodes: &mut [Node], task: usize, file: &str) -> Result<Placed, AllocationError> {
-        let least = first_least(nodes.iter().map(|node| (node.over(self.load) == 0.0).then(|| node.relative())));
+        let least =
+            first_least(nodes.iter().map(|node| (node.over(self.load) == 0.0).then(|| node.relative())));
         let Some(at) = least else {
             return Err(self.full(nodes, task, file));
         };
@@ -175,15 +176,19 @@ impl Paths {
         let point = |bytes, at: usize| Breakpoint { bytes, path: self.paths[at].name.clone() };
         // With nothing to carry the least delay is best, and of equal delays the greater bandwidth from then on.
         let key = |at: &usize| lines[*at];
-        let order = |one: &usize, other: &usize| key(one).partial_cmp(&key(other)).unwrap_or(std::cmp::Ordering::Equal);
+        let order = |one: &usize, other: &usize| {
+            key(one).partial_cmp(&key(other)).unwrap_or(std::cmp::Ordering::Equal)
+        };
         let Some(mut now) = (0..lines.len()).min_by(order) else { return Vec::new() };
         let mut envelope = vec![point(0.0, now)];
         // The next to be best is the flatter line that is met first; of those met together the flattest.
         let meets = |now: usize, at: usize| (lines[at].0 - lines[now].0) / (lines[now].1 - lines[at].1);
-        while let Some(next) = (0..lines.len()).filter(|&at| lines[at].1 < lines[now].1).min_by(|&one, &other| {
-            let keys = [one, other].map(|at| (meets(now, at), lines[at].1));
-            keys[0].partial_cmp(&keys[1]).unwrap_or(std::cmp::Ordering::Equal)
-        }) {
+        while let Some(next) =
+            (0..lines.len()).filter(|&at| lines[at].1 < lines[now].1).min_by(|&one, &other| {
+                let keys = [one, other].map(|at| (meets(now, at), lines[at].1));
+                keys[0].partial_cmp(&keys[1]).unwrap_or(std::cmp::Ordering::Equal)
+            })
+        {
             envelope.push(point(meets(now, next), next));
             now = next;
         }

@@ -75,7 +75,11 @@ fn name(tasks: &Tasks, resource: bool, index: usize) -> String {
     let time = tasks.within_s.map_or(String::new(), |time_s| format!(" for {time_s} s"));
     if resource {
         let (name, capacity) = &tasks.resources[index];
-        let seconds = if tasks.within_s.is_some() { format!(" ({capacity}{time}, in unit-seconds)") } else { String::new() };
+        let seconds = if tasks.within_s.is_some() {
+            format!(" ({capacity}{time}, in unit-seconds)")
+        } else {
+            String::new()
+        };
         format!("the capacity of {name:?}{seconds}")
     } else {
         let task = &tasks.tasks[index];

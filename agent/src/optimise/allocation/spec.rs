@@ -248,7 +248,8 @@ impl Reader<'_> {
             _ => self.amount(at, &of("weight"), weight)?,
         };
         let demand = self.amount(at, &of("demand"), raw.demand.unwrap_or(0.0))?;
-        let most = raw.most.map(|most| self.amount(at, &of("most"), most)).transpose()?.unwrap_or(f64::INFINITY);
+        let most =
+            raw.most.map(|most| self.amount(at, &of("most"), most)).transpose()?.unwrap_or(f64::INFINITY);
         if demand > most {
             return Err(self.error(at, format!("task {name:?} demands {demand} units, its `most` is {most}")));
         }
@@ -272,7 +273,10 @@ impl Reader<'_> {
             }
             Some(_) if own => Err(self.error(
                 at,
-                format!("task {:?} has `ways`: write needs, cost and time_s in each of them", raw.name.get_ref()),
+                format!(
+                    "task {:?} has `ways`: write needs, cost and time_s in each of them",
+                    raw.name.get_ref()
+                ),
             )),
             Some(ways) if ways.is_empty() => {
                 Err(self.error(at, format!("`ways` of task {:?} is empty", raw.name.get_ref())))
@@ -303,7 +307,9 @@ impl Reader<'_> {
             (Some(_), false) => {
                 return Err(self.error(at, format!("time_s of {of} has no effect without {TIME}")));
             }
-            (None, true) => return Err(self.error(at, format!("{of} has no `time_s`, the seconds a unit takes"))),
+            (None, true) => {
+                return Err(self.error(at, format!("{of} has no `time_s`, the seconds a unit takes")));
+            }
             (Some(time_s), true) => self.positive(at, &format!("time_s of {of}"), time_s)?,
         };
         let mut known = Vec::new();
@@ -315,7 +321,8 @@ impl Reader<'_> {
                 None => {
                     let names = context.resources.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>();
                     let names = if names.is_empty() { "none".into() } else { names.join(", ") };
-                    let what = format!("{of} needs {resource:?}, which has no capacity; [capacities] has {names}");
+                    let what =
+                        format!("{of} needs {resource:?}, which has no capacity; [capacities] has {names}");
                     return Err(self.error(at, what));
                 }
             }
@@ -331,7 +338,8 @@ impl Reader<'_> {
         }
         let node = |raw: &RawNode| {
             let (name, at) = (raw.name.get_ref(), raw.name.span().start);
-            let capacity = raw.capacity.map(|most| self.positive(at, &format!("capacity of node {name:?}"), most));
+            let capacity =
+                raw.capacity.map(|most| self.positive(at, &format!("capacity of node {name:?}"), most));
             Ok(Node {
                 name: name.clone(),
                 load: self.amount(at, &format!("load of node {name:?}"), raw.load)?,
@@ -356,8 +364,12 @@ impl Reader<'_> {
             let size = raw.size.map(|size| given("size", Some(size), "")).transpose()?;
             let rate = raw.bytes_per_s.map(|rate| given("bytes_per_s", Some(rate), "")).transpose()?;
             let price = match bytes {
-                Some(_) => PathPrice::Transfer(given("bytes_per_s", rate, "the time of a transfer depends on")?),
-                None => PathPrice::PerUnit(given("size", size, "the delay per unit depends on; or give `bytes`")?),
+                Some(_) => {
+                    PathPrice::Transfer(given("bytes_per_s", rate, "the time of a transfer depends on")?)
+                }
+                None => {
+                    PathPrice::PerUnit(given("size", size, "the delay per unit depends on; or give `bytes`")?)
+                }
             };
             let delay_s = self.amount(at, &format!("delay_s of path {name:?}"), raw.delay_s)?;
             Ok(Path { name: name.clone(), delay_s, bytes_per_s: rate, price })

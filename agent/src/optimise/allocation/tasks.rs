@@ -226,7 +226,8 @@ impl Tasks {
     /// What the units use of a resource, times the seconds for which they do.
     fn use_of(&self, resource: usize, units: &[Vec<Var>]) -> Vec<(Var, f64)> {
         let ways = self.tasks.iter().zip(units).flat_map(|(task, vars)| task.ways.iter().zip(vars));
-        let need = |way: &super::Way| way.needs.iter().find(|(index, _)| *index == resource).map(|(_, need)| *need);
+        let need =
+            |way: &super::Way| way.needs.iter().find(|(index, _)| *index == resource).map(|(_, need)| *need);
         ways.filter_map(|(way, &var)| Some((var, need(way)? * way.time_s))).collect()
     }
 
@@ -327,7 +328,9 @@ impl Tasks {
             Objective::MinimumCost | Objective::MinimumCompletionTime | Objective::MinimumShortfall
         );
         if lowers && self.tasks.iter().all(|task| task.demand == 0.0) {
-            return vec!["a demand is missing: no task has a `demand`, so that nothing at all is best".into()];
+            return vec![
+                "a demand is missing: no task has a `demand`, so that nothing at all is best".into(),
+            ];
         }
         Vec::new()
     }

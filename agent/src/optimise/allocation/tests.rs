@@ -14,7 +14,10 @@ fn check(text: &str, value: f64, units: &[f64]) {
     let got: Vec<f64> = allocation.tasks.iter().map(|row| row.units).collect();
     let near = |one: f64, other: f64| (one - other).abs() < 1e-6 * other.abs().max(1.0);
     assert!(near(allocation.value, value), "{allocation:#?}");
-    assert!(got.len() == units.len() && got.iter().zip(units).all(|(one, other)| near(*one, *other)), "{got:?}");
+    assert!(
+        got.len() == units.len() && got.iter().zip(units).all(|(one, other)| near(*one, *other)),
+        "{got:?}"
+    );
 }
 
 /// One GPU-hour for each job on one of two GPUs; the CPU takes three hours of all four cores.
@@ -119,14 +122,18 @@ fn what_does_not_fit_is_named_with_the_amount() {
     );
     let timed = JOBS.replace("minimum-completion-time\"", "minimum-cost\"\nwithin_s = 7200.0");
     let message = error(&timed);
-    assert!(message.contains("the capacity of \"gpu\" (2 for 7200 s, in unit-seconds) is 14400, "), "{message}");
+    assert!(
+        message.contains("the capacity of \"gpu\" (2 for 7200 s, in unit-seconds) is 14400, "),
+        "{message}"
+    );
     let none = JOBS.replace("gpu = 2.0", "gpu = 0.0").replace("cpu = 4.0,", "cpu = 0.0,");
     assert!(error(&none).contains("is 0, "), "{}", error(&none));
 }
 
 #[test]
 fn what_has_no_end_is_named() {
-    let text = "objective = \"maximum-total\"\n[[tasks]]\nname = \"a\"\nmost = 1.0\n[[tasks]]\nname = \"b\"\n";
+    let text =
+        "objective = \"maximum-total\"\n[[tasks]]\nname = \"a\"\nmost = 1.0\n[[tasks]]\nname = \"b\"\n";
     assert_eq!(
         error(text),
         "a.toml line 6: task \"b\" can grow without end: give it `most`, or `needs` that a capacity limits"
@@ -179,7 +186,10 @@ fn tasks_go_to_the_least_loaded_node() {
 
 fn transfer(bytes: &str) -> Transfer {
     let path = |name: &str, delay: f64| {
-        format!("{{ name = \"{name}\", delay_s = {delay:?}, size = {0:?}, bytes_per_s = {0:?} }}", 10.0 * delay)
+        format!(
+            "{{ name = \"{name}\", delay_s = {delay:?}, size = {0:?}, bytes_per_s = {0:?} }}",
+            10.0 * delay
+        )
     };
     let paths = [path("a", 10.0), path("b", 20.0), path("c", 30.0)].join(", ");
     solve(&format!("[transfer]\n{bytes}\npaths = [{paths}]"), "a.toml").unwrap().transfer.unwrap()

@@ -82,7 +82,8 @@ impl Filling<'_> {
         let mut model = self.tasks.model(programme, horizon);
         for (at, sum) in self.sums(&model).into_iter().enumerate() {
             let task = &self.tasks.tasks[at];
-            let settled = self.settled[at].map_or(0.0, |level| level * task.weight * (1.0 - TOLERANCE * 0.01));
+            let settled =
+                self.settled[at].map_or(0.0, |level| level * task.weight * (1.0 - TOLERANCE * 0.01));
             keep_between(&mut model.programme, sum, task.demand.max(settled), task.most);
         }
         model
