@@ -121,8 +121,10 @@ impl Programme {
             return Err(ProgrammeError::Infeasible);
         }
         let values = match method {
-            Method::Simplex => self.put_to(microlp),
-            Method::Interior => self.put_to(clarabel),
+            // With factors near 1, as its tolerances expect them.
+            Method::Simplex => self.put_to(microlp, Row::scale),
+            // Brings rows to scale by itself. How large they are decides which of many optima it ends in.
+            Method::Interior => self.put_to(clarabel, |_| 1.0),
         };
         let values = values.map_err(|error| match error {
             ResolutionError::Infeasible => ProgrammeError::Infeasible,
@@ -134,8 +136,12 @@ impl Programme {
         Ok(Optimum { objective, values })
     }
 
-    /// The values that a solver finds, moved into their bounds.
-    fn put_to<S: good_lp::Solver>(&self, solver: S) -> Result<Vec<f64>, ResolutionError>
+    /// The values that a solver finds for rows divided by a scale, moved into their bounds.
+    fn put_to<S: good_lp::Solver>(
+        &self,
+        solver: S,
+        scale: impl Fn(&Row) -> f64,
+    ) -> Result<Vec<f64>, ResolutionError>
     where
         S::Model: SolverModel<Error = ResolutionError>,
     {
@@ -154,8 +160,7 @@ impl Programme {
         };
         let mut model = problem.using(solver);
         for row in self.rows.iter().filter(|row| row.scale() > 0.0) {
-            // With factors near 1, as solvers expect them.
-            let scale = row.scale();
+            let scale = scale(row);
             let left = sum(&mut row.terms.iter().map(|(var, factor)| (var.0, factor / scale)));
             let bound = row.bound / scale;
             model.add_constraint(match row.relation {

@@ -113,6 +113,8 @@ struct Demand {
     gang: f64,
     /// Seconds since it arrived.
     age_s: f64,
+    /// Steps that are left to do.
+    steps: f64,
     /// Kinds on which it runs, with what it makes there of the rest of its work in a second.
     speeds: Vec<(KindSlot, f64)>,
 }
@@ -126,8 +128,10 @@ impl Demand {
         let rest = |slot| view.remaining(job, slot).map(|rest| rest.as_secs_f64().max(1.0));
         let speeds: Vec<(KindSlot, f64)> =
             slots.filter_map(|slot| rest(slot).map(|rest| (slot, 1.0 / rest))).collect();
+        let (slot, speed) = *speeds.first()?;
+        let steps = view.timing.step_speed(job.index(), view.job(job), slot)? / speed;
         let age_s = view.waited(job).as_secs_f64();
-        (!speeds.is_empty()).then_some(Demand { job, gang: f64::from(gang), age_s, speeds })
+        Some(Demand { job, gang: f64::from(gang), age_s, steps, speeds })
     }
 
     /// Progress in an equal share of all devices.
@@ -167,8 +171,9 @@ fn within(demands: &[Demand], devices: &[u32], time_s: f64) -> Result<Vec<Vec<f6
     let mut programme = Programme::new(Goal::Maximise);
     let shares = add_shares(&mut programme, demands, devices);
     for (demand, vars) in demands.iter().zip(&shares) {
-        let progress = vars.iter().zip(&demand.speeds).map(|(&var, (_, speed))| (var, speed * time_s));
-        programme.constrain(progress.collect(), Relation::AtLeast, 1.0);
+        // In steps a second, as published: the size of a row decides which of many allocations comes out.
+        let progress = vars.iter().zip(&demand.speeds).map(|(&var, (_, speed))| (var, speed * demand.steps));
+        programme.constrain(progress.collect(), Relation::AtLeast, demand.steps / time_s);
     }
     let optimum = programme.solve(Method::Interior)?;
     let value = |var: &Var| optimum.value(*var).clamp(0.0, 1.0);
