@@ -12,5 +12,6 @@ pub mod optimise;
 pub mod packing;
 pub mod policy;
 pub mod registry;
+pub mod search;
 pub mod speed;
 pub mod stats;

@@ -1,80 +1,221 @@
-//! Rules that choose work and devices together, by when the work would end.
+//! Rules that choose work and devices together, by when the work would end and what that takes of the cluster.
 //!
-//! Sources: minimum completion time and min-min, Maheswaran et al. (1999), Ibarra and Kim (1977).
+//! Of all waiting work the one is started whose best start costs least, provided that its best devices are free; work
+//! whose best devices are busy is left to wait for them. The cost of job `j` on kind `k` is
+//!
+//! `alpha * wait[k] + compute[j][k] * inefficiency[j][k]^beta + fetch * setup[j][k]`,
+//!
+//! with `setup` what its data, model or restart takes, and the inefficiency of [`Prices`]. With alpha 1, beta 0 and fetch 1
+//! it is minimum completion time with min-min as the order (Maheswaran et al. 1999, Ibarra and Kim 1977).
 
 use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
 use yardmaster_env::timing::KindSlot;
-use yardmaster_env::units::Span;
+use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::{Decision, View};
 
 use super::batching::{Batching, Serve};
+use super::moves::{Move, Mover};
+use super::prices::Prices;
 use super::ranked::Ranked;
+use super::ways::{Form, Width};
 use super::{Work, waiting};
 use crate::policy::Policy;
 
-/// The work that ends first, on the devices where it ends first.
+/// What the rule weighs. The default is minimum completion time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Weights {
+    /// Whether a piece of work may wait for a busy device that would still cost less.
+    pub patient: bool,
+    /// Of the wait.
+    pub alpha: f64,
+    /// Exponent of the inefficiency.
+    pub beta: f64,
+    /// Of bringing data, loading a model, and restarting.
+    pub fetch: f64,
+    /// Work that computes longer than this leaves devices free.
+    pub long: Span,
+    /// How many of each kind.
+    pub spare: u32,
+    /// How wide jobs run that leave the choice.
+    pub width: Width,
+    /// When to cut off what runs.
+    pub mover: Mover,
+}
+
+impl Default for Weights {
+    fn default() -> Weights {
+        let (alpha, beta, fetch, spare) = (1.0, 0.0, 1.0, 0);
+        let (width, mover) = (Width::Own, Mover::default());
+        Weights { patient: true, alpha, beta, fetch, long: Span::MAX, spare, width, mover }
+    }
+}
+
+/// The work that costs least, on the devices where it costs least.
 #[derive(Clone, Debug)]
 pub struct EarliestCompletion {
     name: String,
-    /// Whether a piece of work may wait for a busy device that would still end it sooner.
-    patient: bool,
+    weights: Weights,
     batching: Batching,
+    prices: Prices,
     releases: Releases,
     /// Whether the releases are those of this moment: most decisions need none.
     filled: bool,
     ranked: Ranked,
+    /// What was cut off for whom; it is carried out in the next decision of the same moment.
+    planned: Option<(Time, Work, Form)>,
+}
+
+/// The best that can be had for a piece of work.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Best {
+    /// What is compared.
+    cost: Span,
+    /// How long until it ends.
+    pub(super) end: Span,
+    form: Form,
+    /// Whether it could start now.
+    pub(super) now: bool,
 }
 
 impl EarliestCompletion {
     /// Earliest finish over free devices: never waits.
     pub fn eft(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
-        EarliestCompletion::new(name.into(), false, batching)
+        EarliestCompletion::new(name, Weights { patient: false, ..Weights::default() }, batching)
     }
 
     /// Minimum completion time: a job whose best device is busy is left to wait for it.
     pub fn mct(name: impl Into<String>, batching: Batching) -> EarliestCompletion {
-        EarliestCompletion::new(name.into(), true, batching)
+        EarliestCompletion::new(name, Weights::default(), batching)
     }
 
-    fn new(name: String, patient: bool, batching: Batching) -> EarliestCompletion {
-        let (releases, ranked) = (Releases::default(), Ranked::default());
-        EarliestCompletion { name, patient, batching, releases, filled: false, ranked }
+    /// With these weights.
+    pub fn new(name: impl Into<String>, weights: Weights, batching: Batching) -> EarliestCompletion {
+        EarliestCompletion {
+            name: name.into(),
+            weights,
+            batching,
+            prices: Prices::default(),
+            releases: Releases::default(),
+            filled: false,
+            ranked: Ranked::default(),
+            planned: None,
+        }
     }
 
-    /// The kind on which the work ends first and how long until then, if that kind is free now.
-    fn best(&mut self, view: &View<'_>, work: Work) -> Option<(Span, KindSlot)> {
-        let gang = view.job(work.job).gang;
+    /// Where and how the work costs least. Without a use for devices that are busy (`free_only`), only work that could
+    /// start somewhere is looked at.
+    fn best(&mut self, view: &View<'_>, work: Work, free_only: bool) -> Option<Best> {
         let slots = 0..view.timing.kinds();
-        if !slots.clone().any(|slot| work.fits(view, slot)) {
+        if free_only && !slots.clone().any(|slot| self.weights.width.fits(view, work, slot)) {
             return None;
         }
-        let mut best: Option<(Span, KindSlot)> = None;
+        let mut best: Option<Best> = None;
         for slot in slots {
-            let Some(span) = work.span(view, slot) else { continue };
-            let span = span + view.setup_on(work.job, slot);
-            if best.is_some_and(|(least, _)| span >= least) {
-                // Even without a wait it would not end sooner.
-                continue;
-            }
-            let wait = if work.fits(view, slot) { Some(Span::ZERO) } else { self.wait(view, slot, gang) };
-            let Some(end) = wait.map(|wait| wait + span) else { continue };
-            if best.is_none_or(|(least, _)| end < least) {
-                best = Some((end, slot));
+            for form in self.weights.width.forms(view, work, slot) {
+                let Form { compute, setup, .. } = form;
+                let dear = self.dear(view, work, slot);
+                let least = compute.scaled(dear) + setup.scaled(self.weights.fetch);
+                if best.is_some_and(|best| least >= best.cost) {
+                    // Even without a wait it would not cost less.
+                    continue;
+                }
+                let Some((wait, now)) = self.wait(view, form) else { continue };
+                let cost = wait.scaled(self.weights.alpha) + least;
+                if best.is_none_or(|best| cost < best.cost) {
+                    best = Some(Best { cost, end: wait + compute + setup, form, now });
+                }
             }
         }
-        best.filter(|&(_, slot)| work.fits(view, slot))
+        best
     }
 
-    fn wait(&mut self, view: &View<'_>, slot: KindSlot, gang: u32) -> Option<Span> {
-        if !self.patient {
+    /// The factor for what the work takes from others.
+    fn dear(&self, view: &View<'_>, work: Work, slot: KindSlot) -> f64 {
+        if self.weights.beta == 0.0 {
+            return 1.0;
+        }
+        let each =
+            |slot| Some(work.span(view, slot)?.as_secs_f64() / f64::from(work.most(view, slot).max(1)));
+        libm::pow(self.prices.inefficiency(slot, each), self.weights.beta)
+    }
+
+    /// How long until devices should be free, and whether they are; `None` if they will not be waited for.
+    fn wait(&mut self, view: &View<'_>, form: Form) -> Option<(Span, bool)> {
+        let needed = form.gang + self.spared(view, form);
+        if view.free_by_kind[form.slot] >= needed {
+            return Some((Span::ZERO, true));
+        }
+        if !self.weights.patient {
             return None;
         }
         if !self.filled {
             self.releases.fill(view);
             self.filled = true;
         }
-        self.releases.wait(slot, gang)
+        self.releases.wait(form.slot, needed).map(|wait| (wait, false))
+    }
+
+    /// Devices that the work must leave free: none if that were more than there are.
+    fn spared(&self, view: &View<'_>, form: Form) -> u32 {
+        if self.weights.spare == 0 || form.compute <= self.weights.long {
+            return 0;
+        }
+        self.weights.spare.min(view.in_service[form.slot].saturating_sub(form.gang))
+    }
+
+    /// The cheapest start; else until when to hold a batch.
+    fn start(&mut self, view: &View<'_>) -> Result<Decision, Option<Time>> {
+        let mut until: Option<Time> = None;
+        let mut chosen: Option<(Span, Work, Form, u32)> = None;
+        for work in waiting(view) {
+            let Some(Best { cost, form, now: true, .. }) = self.best(view, work, true) else { continue };
+            match self.batching.choose(view, work, form.slot) {
+                Serve::Now(batch) if chosen.is_none_or(|(least, ..)| cost < least) => {
+                    chosen = Some((cost, work, form, batch));
+                }
+                Serve::Now(_) => {}
+                Serve::Hold(due) => until = Some(until.map_or(due, |until| until.min(due))),
+            }
+        }
+        let start = chosen.and_then(|(_, work, form, batch)| form.start(view, work, batch));
+        start.ok_or(until)
+    }
+
+    /// What to cut off, if that is allowed and pays.
+    fn cut(&mut self, view: &View<'_>) -> Option<Decision> {
+        if !self.weights.mover.may(view) {
+            return None;
+        }
+        let mover = self.weights.mover;
+        let found = match mover.victims(view) {
+            Some(victims) => {
+                let mut found: Option<(Span, Move)> = None;
+                for work in waiting(view) {
+                    let Some(best) = self.best(view, work, false).filter(|best| !best.now) else { continue };
+                    if found.as_ref().is_some_and(|(least, _)| best.cost >= *least) {
+                        continue;
+                    }
+                    let cut = victims.cut_for(view, &self.weights, work, best.end);
+                    found = cut.map(|cut| (best.cost, cut)).or(found);
+                }
+                found.map(|(_, cut)| cut)
+            }
+            None => None,
+        };
+        let Move { run, work, form } = found.or_else(|| mover.migrate(view, &self.weights))?;
+        self.planned = Some((view.now, work, form));
+        Some(Decision::Preempt { run })
+    }
+
+    /// What the devices were freed for a moment ago, if it can still have them.
+    fn planned(&mut self, view: &View<'_>) -> Option<Decision> {
+        let (then, work, form) = self.planned.take()?;
+        let waits = then == view.now && waiting(view).any(|other| other == work);
+        let fits = waits && view.free_by_kind[form.slot] >= form.gang;
+        let batch =
+            if work.stream.is_some() { work.most(view, form.slot) } else { view.default_batch(work.job) };
+        fits.then(|| form.start(view, work, batch)).flatten()
     }
 
     /// The shortest work is next.
@@ -101,6 +242,8 @@ impl Policy for EarliestCompletion {
 
     fn reset(&mut self, _seed: u64) {
         self.ranked.reset();
+        self.prices.reset();
+        self.planned = None;
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
@@ -108,25 +251,15 @@ impl Policy for EarliestCompletion {
             return self.reserve(view);
         }
         self.filled = false;
-        let mut until = None;
-        let mut chosen: Option<(Span, Work, KindSlot, u32)> = None;
-        for work in waiting(view) {
-            let Some((end, slot)) = self.best(view, work) else { continue };
-            match self.batching.choose(view, work, slot) {
-                Serve::Now(batch) if chosen.is_none_or(|(least, ..)| end < least) => {
-                    chosen = Some((end, work, slot, batch));
-                }
-                Serve::Now(_) => {}
-                Serve::Hold(due) => {
-                    until = Some(until.map_or(due, |until: yardmaster_env::units::Time| until.min(due)));
-                }
-            }
+        if self.weights.beta != 0.0 {
+            self.prices.update(view);
         }
-        chosen
-            .and_then(|(_, work, slot, batch)| {
-                let nodes = view.place_job(work.job, slot)?;
-                Some(Decision::Start { job: work.job, nodes, batch, variant: work.variant(view, slot) })
-            })
-            .unwrap_or(Decision::Wait { until })
+        if let Some(start) = self.planned(view) {
+            return start;
+        }
+        match self.start(view) {
+            Ok(start) => start,
+            Err(until) => self.cut(view).unwrap_or(Decision::Wait { until }),
+        }
     }
 }

@@ -1,13 +1,18 @@
 //! Classical rules: an order, a placement and a batching rule make a policy; some rules choose all at once.
 
+pub mod assignment;
 pub mod batching;
 pub mod completion;
 pub mod composite;
 pub mod fifo;
+pub mod matching;
+pub mod moves;
 pub mod order;
 pub mod placement;
+pub mod prices;
 pub mod random;
 pub mod ranked;
+pub mod ways;
 
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::{JobId, Span};

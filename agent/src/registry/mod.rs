@@ -18,6 +18,7 @@ use crate::heuristics::composite::Composite;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::policy::Policy;
+use crate::search::{Search, Settings};
 
 /// A name and one line on what it does.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,7 +50,10 @@ pub fn entries() -> Vec<Entry> {
         about: "fcfs+wrr: arrivals dealt to devices by measured speed",
         parameters: &[],
     };
+    let search =
+        Entry { name: "search", part: "policy", about: crate::search::settings::ABOUT, parameters: &[] };
     let mut all: Vec<Entry> = WHOLE.iter().map(whole).collect();
+    all.push(search);
     all.extend(ORDERS.iter().map(entry("order")));
     all.push(wrr);
     all.extend(PLACEMENTS.iter().map(entry("placement")));
@@ -65,7 +69,7 @@ pub fn standard(world: &World) -> Vec<&'static str> {
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
     if world.discipline == Discipline::Rounds {
-        names.extend(["rr", "fifo-perf"]);
+        names.extend(["rr", "fifo-perf", "max-min-fairness-perf", "min-total-duration-perf"]);
     }
     if world.timing.models().len() > 0 {
         names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
@@ -73,8 +77,12 @@ pub fn standard(world: &World) -> Vec<&'static str> {
     names
 }
 
-/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
+/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest. A look-ahead takes what
+/// has been seen for what will come; see [`crate::search::Search::new`] for one that knows its scenario.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
+    if let Some(settings) = Settings::parse(name)? {
+        return Ok(Box::new(Search::new(name, settings, None)?));
+    }
     let mut chosen = Chosen::default();
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;

@@ -1,12 +1,17 @@
 //! Rules that choose work and devices together.
 
+use yardmaster_env::units::Span;
+
 use super::Parameter;
 use crate::heuristics::batching::Batching;
-use crate::heuristics::completion::EarliestCompletion;
+use crate::heuristics::completion::{EarliestCompletion, Weights};
 use crate::heuristics::fifo::Fifo;
+use crate::heuristics::matching::Matching;
+use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
 use crate::heuristics::placement::Placing;
 use crate::heuristics::random::Random;
+use crate::heuristics::ways::Width;
 use crate::optimise::genetic::{Genetic, Goal, Settings};
 use crate::optimise::shares::{Aim, Shares};
 use crate::policy::Policy;
@@ -45,16 +50,70 @@ pub(super) const WHOLE: &[WholeRule] = &[
     WholeRule {
         name: "eft",
         about: "the start that ends first, on free devices",
-        parameters: &[],
+        parameters: &[FETCH, WIDTH],
         takes: &["batching"],
-        make: |of| Box::new(EarliestCompletion::eft(of.name, of.batching)),
+        make: |of| {
+            let (fetch, width) = (of.values[0], width(of.values[1]));
+            let weights = Weights { patient: false, fetch, width, ..Weights::default() };
+            Box::new(EarliestCompletion::new(of.name, weights, of.batching))
+        },
     },
     WholeRule {
         name: "mct",
         about: "the start that ends first; work may wait for a busy faster device",
-        parameters: &[],
+        parameters: &[FETCH, WIDTH],
         takes: &["batching"],
-        make: |of| Box::new(EarliestCompletion::mct(of.name, of.batching)),
+        make: |of| {
+            let (fetch, width) = (of.values[0], width(of.values[1]));
+            Box::new(EarliestCompletion::new(
+                of.name,
+                Weights { fetch, width, ..Weights::default() },
+                of.batching,
+            ))
+        },
+    },
+    WholeRule {
+        name: "reserve",
+        about: "as mct; long work leaves some devices of each kind free",
+        parameters: &[LONG, Parameter { default: 2.0, ..SPARE }],
+        takes: &["batching"],
+        make: |of| {
+            let (long, spare) = (hours(of.values[0]), of.values[1] as u32);
+            Box::new(EarliestCompletion::new(
+                of.name,
+                Weights { long, spare, ..Weights::default() },
+                of.batching,
+            ))
+        },
+    },
+    WholeRule {
+        name: "price",
+        about: "as mct; waits weigh more, and devices that others are fast on cost more",
+        parameters: &[ALPHA, BETA, FETCH, LONG, SPARE, PREEMPT, MIGRATE, WIDTH],
+        takes: &["batching"],
+        make: |of| {
+            let &[alpha, beta, fetch, long, spare, preempt, migrate, extra] = of.values else {
+                unreachable!("one value per parameter")
+            };
+            let weights = Weights {
+                patient: true,
+                alpha,
+                beta,
+                fetch,
+                long: hours(long),
+                spare: spare as u32,
+                width: width(extra),
+                mover: Mover { preempt, migrate },
+            };
+            Box::new(EarliestCompletion::new(of.name, weights, of.batching))
+        },
+    },
+    WholeRule {
+        name: "matching",
+        about: "starts what the best schedule of all that waits starts now (an assignment problem)",
+        parameters: &[AHEAD],
+        takes: &["batching"],
+        make: |of| Box::new(Matching::new(of.name, of.values[0], of.batching)),
     },
     WholeRule {
         name: "fifo",
@@ -128,3 +187,92 @@ pub(super) const WHOLE: &[WholeRule] = &[
         },
     },
 ];
+
+const AHEAD: Parameter = Parameter {
+    name: "ahead",
+    default: 1.0,
+    range: (0.0, 100.0),
+    whole: false,
+    tries: &[0.0, 0.5, 1.0, 2.0, 4.0],
+    about: "jobs to come that a busy device keeps waiting",
+};
+
+const ALPHA: Parameter = Parameter {
+    name: "alpha",
+    default: 2.0,
+    range: (0.0, 100.0),
+    whole: false,
+    tries: &[1.0, 1.5, 2.0, 3.0, 4.0],
+    about: "weight of the wait for busy devices",
+};
+
+const BETA: Parameter = Parameter {
+    name: "beta",
+    default: 1.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.5, 1.0, 1.5, 2.0],
+    about: "exponent of the inefficiency on a kind; 0 looks at no prices",
+};
+
+const FETCH: Parameter = Parameter {
+    name: "fetch",
+    default: 1.0,
+    range: (0.0, 100.0),
+    whole: false,
+    tries: &[1.0, 2.0, 3.0, 5.0],
+    about: "weight of bringing data, loading models and restarting",
+};
+
+const LONG: Parameter = Parameter {
+    name: "long_h",
+    default: 33.0,
+    range: (0.0, 1e6),
+    whole: false,
+    tries: &[8.0, 16.0, 33.0, 66.0],
+    about: "work that computes longer leaves devices free, in hours",
+};
+
+const SPARE: Parameter = Parameter {
+    name: "spare",
+    default: 0.0,
+    range: (0.0, 1e6),
+    whole: true,
+    tries: &[0.0, 1.0, 2.0],
+    about: "how many devices of each kind it leaves free",
+};
+
+const PREEMPT: Parameter = Parameter {
+    name: "preempt",
+    default: 0.0,
+    range: (0.0, 1.0),
+    whole: false,
+    tries: &[0.0, 0.3, 0.5, 0.7, 0.85],
+    about: "work shorter than this share of what is left of a run preempts it; 0 never",
+};
+
+const MIGRATE: Parameter = Parameter {
+    name: "migrate",
+    default: 0.0,
+    range: (0.0, 1.0),
+    whole: false,
+    tries: &[0.0, 0.5, 0.7, 0.85],
+    about: "a run moves where what is left, with the restart, is shorter than this share; 0 never",
+};
+
+const WIDTH: Parameter = Parameter {
+    name: "width",
+    default: -1.0,
+    range: (-1.0, 100.0),
+    whole: false,
+    tries: &[-1.0, 0.0, 0.25, 0.5, 1.0],
+    about: "device-seconds that a job may take over the least, to be faster on more devices; below 0 as submitted",
+};
+
+fn hours(hours: f64) -> Span {
+    Span::from_secs_f64(hours * 3600.0)
+}
+
+fn width(extra: f64) -> Width {
+    if extra < 0.0 { Width::Own } else { Width::Extra(extra) }
+}

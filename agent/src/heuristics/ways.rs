@@ -1,0 +1,110 @@
+//! With how many devices a job runs that leaves the choice.
+//!
+//! More devices end a job sooner and take more device-seconds, since the larger batch and the exchange of gradients
+//! cost efficiency. A rule takes the fastest way that is not much less efficient than the best one, and no more than an
+//! equal part of the free devices while others wait (dynamic equipartition, Tucker and Gupta 1989).
+
+use smallvec::SmallVec;
+use yardmaster_env::timing::{KindSlot, Way};
+use yardmaster_env::units::Span;
+use yardmaster_env::view::{Decision, View};
+
+use super::Work;
+
+/// How wide jobs run that leave the choice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Width {
+    /// As they were submitted.
+    Own,
+    /// As fast as can be with at most `1 + extra` times the least device-seconds there are on the kind.
+    Extra(f64),
+}
+
+/// A way to start a piece of work on a kind.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Form {
+    /// Where.
+    pub slot: KindSlot,
+    /// Devices.
+    pub gang: u32,
+    /// The batch of a job that leaves a choice; elsewhere the batching rule has it.
+    pub batch: Option<u32>,
+    /// How long it computes.
+    pub compute: Span,
+    /// How long it holds the devices before: data, model, restart.
+    pub setup: Span,
+}
+
+impl Form {
+    /// As submitted; `None` where the work does not run.
+    pub fn own(view: &View<'_>, work: Work, slot: KindSlot) -> Option<Form> {
+        let (all, restart) = (work.span(view, slot)?, view.restart(work.job));
+        let setup = view.setup_on(work.job, slot) + restart;
+        let compute = Span(all.0 - restart.0.min(all.0));
+        Some(Form { slot, gang: view.job(work.job).gang, batch: None, compute, setup })
+    }
+
+    /// The decision to start so; `batch` is that of the batching rule. `None` if the devices are not free.
+    pub fn start(&self, view: &View<'_>, work: Work, batch: u32) -> Option<Decision> {
+        let own = self.gang == view.job(work.job).gang;
+        let nodes =
+            if own { view.place_job(work.job, self.slot)? } else { view.place(self.slot, self.gang)? };
+        let (batch, variant) = (self.batch.unwrap_or(batch), work.variant(view, self.slot));
+        Some(Decision::Start { job: work.job, nodes, batch, variant })
+    }
+}
+
+impl Width {
+    /// Whether the work could start on a kind now in some way.
+    pub fn fits(self, view: &View<'_>, work: Work, slot: KindSlot) -> bool {
+        work.fits(view, slot) || self.extra(view, work).is_some()
+    }
+
+    /// The ways that are worth a look on a kind: the one that needs no more devices than are free, then, if it is
+    /// another, the best one, which may have to wait.
+    pub fn forms(self, view: &View<'_>, work: Work, slot: KindSlot) -> SmallVec<[Form; 2]> {
+        let Some(extra) = self.extra(view, work) else {
+            return Form::own(view, work, slot).into_iter().collect();
+        };
+        let free = view.free_by_kind[slot].min(fair(view));
+        let mut forms = SmallVec::new();
+        forms.extend(widest(view, work, slot, extra, free));
+        forms.extend(widest(view, work, slot, extra, view.in_service[slot].min(fair(view))));
+        forms.dedup();
+        forms
+    }
+
+    fn extra(self, view: &View<'_>, work: Work) -> Option<f64> {
+        match self {
+            Width::Extra(extra) if view.ways(work.job).next().is_some() => Some(extra),
+            _ => None,
+        }
+    }
+}
+
+/// An equal part of the free devices for each job that waits; at least one.
+fn fair(view: &View<'_>) -> u32 {
+    let devices: u32 = view.free_by_kind.iter().sum();
+    (devices / (view.queue.len() as u32).max(1)).max(1)
+}
+
+/// The fastest way on at most `most` devices of a kind that takes at most `1 + extra` times the least device-seconds.
+pub(super) fn widest(view: &View<'_>, work: Work, slot: KindSlot, extra: f64, most: u32) -> Option<Form> {
+    let ways = || view.ways(work.job).filter(|way| way.choice.gang <= most);
+    let span = |way: &Way| view.estimate_way(work.job, way, slot);
+    let area = |way: &Way| Some(span(way)?.as_secs_f64() * f64::from(way.choice.gang));
+    let least = view.ways(work.job).filter_map(area).fold(f64::INFINITY, f64::min);
+    // The narrowest there is remains, whatever it takes.
+    let narrowest = ways().filter(|way| way.span(slot).is_some()).map(|way| way.choice.gang).min()?;
+    let efficient = |way: &&Way| {
+        way.choice.gang == narrowest || area(way).is_some_and(|area| area <= (1.0 + extra) * least)
+    };
+    let best =
+        ways().filter(efficient).filter_map(|way| Some((span(way)?, way))).min_by_key(|(span, _)| *span);
+    best.map(|(all, way)| {
+        let restart = view.restart(work.job);
+        let compute = Span(all.0 - restart.0.min(all.0));
+        let setup = view.setup_on(work.job, slot) + restart;
+        Form { slot, gang: way.choice.gang, batch: Some(way.choice.batch), compute, setup }
+    })
+}
