@@ -39,8 +39,8 @@ const FAMILIES: [Family; 4] = [
     Family { name: "unrelated, arriving", jobs: 8, arrivals_s: 600, unrelated: 4.0 },
 ];
 
-/// Two devices of a slow kind, one of a kind twice as fast and one of a kind four times as fast; jobs of 10 to 1,000 s on
-/// the slow one, log-uniform.
+/// Two devices of a slow kind, one of a kind twice as fast and one of a kind four times as fast; jobs of 10 to 1,000 s
+/// on the slow one, log-uniform.
 fn world(family: Family, seed: u64) -> World {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
     let node = |kind: u16, devices| Node {

@@ -90,7 +90,8 @@ fn the_table_shows_who_gets_what_in_which_way() {
 #[test]
 fn bad_input_is_named_and_leaves_no_output() {
     let bench = Bench::new();
-    bench.put("a.toml", "objective = \"minimum-cost\"\n[capacities]\ngpu = 1.0\n[[tasks]]\nname = \"a\"\ndemand = 3.0\nneeds = { gpu = 1.0 }\n");
+    let task = "[[tasks]]\nname = \"a\"\ndemand = 3.0\nneeds = { gpu = 1.0 }\n";
+    bench.put("a.toml", format!("objective = \"minimum-cost\"\n[capacities]\ngpu = 1.0\n{task}"));
     let message = bench.fails("allocate a.toml --json out.json");
     assert!(message.contains("the capacity of \"gpu\" is 1, 2 too little (they need 3)"), "{message}");
     bench.put("b.toml", "objective = \"minimum-cost\"\n[[task]]\nname = \"a\"\n");

@@ -1,10 +1,10 @@
 //! The best schedule of a few jobs on unrelated devices, by dynamic programming over sets of jobs.
 //!
-//! Each job takes one device from start to finish, and may not start before its release; how long it takes depends on the
-//! device. The best way to run a set on one device is found by adding a job at the end of the best ways to run the others; since
-//! an early end can be worth a higher cost, all ways are kept that are not worse in both (Held and Karp, 1962, with a
-//! front for each set). The best way to spread a set over devices splits it into what the last device runs and the rest. With `n`
-//! jobs and `m` devices that is `O(3^n m)`.
+//! Each job takes one device from start to finish, and may not start before its release; how long it takes depends on
+//! the device. The best way to run a set on one device is found by adding a job at the end of the best ways to run the
+//! others; since an early end can be worth a higher cost, all ways are kept that are not worse in both (Held and Karp,
+//! 1962, with a front for each set). The best way to spread a set over devices splits it into what the last device
+//! runs and the rest. With `n` jobs and `m` devices that is `O(3^n m)`.
 //!
 //! It knows all releases beforehand, so that it is a bound for every policy that does not cut off jobs.
 
@@ -58,8 +58,8 @@ pub enum ExactError {
 }
 
 impl Instance {
-    /// The jobs of a world on its devices, with true durations; `None` if some job is a request, a gang or a later stage, or if
-    /// its duration is not as estimated.
+    /// The jobs of a world on its devices, with true durations; `None` if some job is a request, a gang or a later
+    /// stage, or if its duration is not as estimated.
     pub fn of(world: &World) -> Option<Instance> {
         let jobs = &world.workload.jobs;
         let plain = |(at, job): (usize, &yardmaster_env::job::Job)| {

@@ -1,31 +1,32 @@
 //! Time slices shared out by linear programmes: the policies of Gavel (Narayanan et al., OSDI'20).
 //!
-//! An allocation says which part of the time each job `j` spends on each kind `k` of device, `x[j][k]`. All policies keep to
+//! An allocation says which part of the time each job `j` spends on each kind `k` of device, `x[j][k]`. All policies
+//! keep to
 //!
 //! - `sum_k x[j][k] <= 1`: a job is in one place at a time;
 //! - `sum_j gang[j] * x[j][k] <= devices[k]`.
 //!
 //! `r[j][k]` being the progress of a job in a second, as a part of what is left of it,
 //!
-//! - `max-min-fairness-perf` makes the least `gang[j] * sum_k r[j][k] * x[j][k] / sum_k r[j][k] * devices[k]` as large as it can
-//!   be: progress against that in an equal share of all kinds. (The published policy divides by the share of a kind among
-//!   all devices, which is the same up to a factor that all jobs have in common.)
-//! - `min-total-duration-perf` makes the time until the last job ends, `max_j 1 / sum_k r[j][k] * x[j][k]`, as short as it
-//!   can be, within 5 %. (Making it as short as it can be, by one programme, is better than published on one workload by
-//!   5 % of the mean completion time: docs/results/2026-11-21-gavel-allocations.)
-//! - `finish-time-fairness-perf` makes the largest `rho` as small as it can be (Mahajan et al., NSDI'20): the time from a job's
-//!   arrival to its expected end, over what it would be in an equal share. Found by bisection, since for a given `rho` the
-//!   constraints are linear.
+//! - `max-min-fairness-perf` makes the least `gang[j] * sum_k r[j][k] * x[j][k] / sum_k r[j][k] * devices[k]` as large
+//!   as it can be: progress against that in an equal share of all kinds. (The published policy divides by the share of
+//!   a kind among all devices, which is the same up to a factor that all jobs have in common.)
+//! - `min-total-duration-perf` makes the time until the last job ends, `max_j 1 / sum_k r[j][k] * x[j][k]`, as short
+//!   as it can be, within 5 %. (Making it as short as it can be, by one programme, is better than published on one
+//!   workload by 5 % of the mean completion time: docs/results/2026-11-21-gavel-allocations.)
+//! - `finish-time-fairness-perf` makes the largest `rho` as small as it can be (Mahajan et al., NSDI'20): the time
+//!   from a job's arrival to its expected end, over what it would be in an equal share. Found by bisection, since for
+//!   a given `rho` the constraints are linear.
 //!
-//! Published policies without `-perf` take all kinds for equally fast, and are carried out with the kinds in random order;
-//! they are not here. Where many allocations are optimal, the published ones come from the middle of them, where an interior-point
-//! method ends, and so do these.
+//! Published policies without `-perf` take all kinds for equally fast, and are carried out with the kinds in random
+//! order; they are not here. Where many allocations are optimal, the published ones come from the middle of them,
+//! where an interior-point method ends, and so do these.
 
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::JobId;
 use yardmaster_env::view::{Decision, Discipline, Portion, View};
 
-use super::programme::{Goal, Method, Programme, ProgrammeError, Relation, Var};
+use super::programme::{Goal, Method, Optimum, Programme, ProgrammeError, Relation, Var};
 use crate::heuristics::batching::Batching;
 use crate::heuristics::composite::Composite;
 use crate::heuristics::order::Order;
@@ -175,12 +176,11 @@ fn within(demands: &[Demand], devices: &[u32], time_s: f64) -> Result<Vec<Vec<f6
         let progress = vars.iter().zip(&demand.speeds).map(|(&var, (_, speed))| (var, speed * demand.steps));
         programme.constrain(progress.collect(), Relation::AtLeast, demand.steps / time_s);
     }
-    let optimum = programme.solve(Method::Interior)?;
-    let value = |var: &Var| optimum.value(*var).clamp(0.0, 1.0);
-    Ok(shares.iter().map(|vars| vars.iter().map(value).collect()).collect())
+    Ok(values(&programme.solve(Method::Interior)?, &shares))
 }
 
-/// The largest least progress, that of each job being weighed, and the shares for it: (demands, kinds on which it runs).
+/// The largest least progress, that of each job being weighed, and the shares for it: (demands, kinds on which it
+/// runs).
 fn largest_least(
     demands: &[Demand],
     devices: &[u32],
@@ -196,9 +196,13 @@ fn largest_least(
         programme.constrain(terms, Relation::AtLeast, 0.0);
     }
     let optimum = programme.solve(Method::Interior)?;
+    Ok((optimum.value(least), values(&optimum, &shares)))
+}
+
+/// The shares at a point, without the noise of the solver: (demands, kinds on which it runs).
+fn values(optimum: &Optimum, shares: &[Vec<Var>]) -> Vec<Vec<f64>> {
     let value = |var: &Var| optimum.value(*var).clamp(0.0, 1.0);
-    let shares = shares.iter().map(|vars| vars.iter().map(value).collect()).collect();
-    Ok((optimum.value(least), shares))
+    shares.iter().map(|vars| vars.iter().map(value).collect()).collect()
 }
 
 /// Variables for the shares (demands, kinds on which it runs), and the constraints that all allocations keep to.
@@ -223,8 +227,8 @@ fn add_shares(programme: &mut Programme, demands: &[Demand], devices: &[u32]) ->
     shares
 }
 
-/// Bisection for the least `rho` with which every job can end in time. In an equal share a job has as much of each kind
-/// as its part of all jobs, and no more than all of its time.
+/// Bisection for the least `rho` with which every job can end in time. In an equal share a job has as much of each
+/// kind as its part of all jobs, and no more than all of its time.
 fn finish_time_fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError> {
     let jobs = demands.len() as f64;
     let isolated = |demand: &Demand| {
@@ -261,4 +265,70 @@ fn finish_time_fairest(demands: &[Demand], devices: &[u32]) -> Result<Vec<Vec<f6
         }
     }
     Ok(best.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A job that takes so many seconds on each kind.
+    fn demand(gang: u32, age_s: f64, rests_s: &[f64]) -> Demand {
+        let speeds = rests_s.iter().enumerate().map(|(slot, rest)| (slot, 1.0 / rest)).collect();
+        Demand { job: JobId(0), gang: f64::from(gang), age_s, steps: 1000.0, speeds }
+    }
+
+    type Policy = fn(&[Demand], &[u32]) -> Result<Vec<Vec<f64>>, ProgrammeError>;
+
+    #[track_caller]
+    fn check(policy: Policy, demands: &[Demand], devices: &[u32], expected: &[&[f64]], tolerance: f64) {
+        let shares = policy(demands, devices).unwrap();
+        let pairs = shares.iter().flatten().zip(expected.iter().copied().flatten());
+        assert!(pairs.clone().count() == expected.concat().len());
+        assert!(pairs.into_iter().all(|(one, other)| (one - other).abs() <= tolerance), "{shares:?}");
+    }
+
+    #[test]
+    fn fair_shares_are_equal_in_device_time() {
+        check(fairest, &[demand(1, 0.0, &[9.0]), demand(1, 0.0, &[7.0])], &[1], &[&[0.5], &[0.5]], 1e-6);
+        // The pair gets both devices half of the time, the other one of them all of the time.
+        check(fairest, &[demand(2, 0.0, &[9.0]), demand(1, 0.0, &[9.0])], &[2], &[&[0.5], &[1.0]], 1e-6);
+    }
+
+    #[test]
+    fn jobs_go_where_they_are_comparatively_fast() {
+        let demands = [demand(1, 0.0, &[10.0, 20.0]), demand(1, 0.0, &[20.0, 10.0])];
+        for policy in [fairest, finish_time_fairest] {
+            check(policy, &demands, &[1, 1], &[&[1.0, 0.0], &[0.0, 1.0]], 0.01);
+        }
+    }
+
+    /// 40 s of work on one device: a quarter and three quarters, within the 5 % that the search leaves.
+    #[test]
+    fn long_jobs_get_more_so_that_all_end_together() {
+        check(soonest, &[demand(1, 0.0, &[10.0]), demand(1, 0.0, &[30.0])], &[1], &[&[0.25], &[0.75]], 0.04);
+        let beyond = [demand(1, 0.0, &[3e6]), demand(1, 0.0, &[9e6])];
+        check(soonest, &beyond, &[1], &[&[0.25], &[0.75]], 0.04);
+    }
+
+    /// Both have the slowdown of an equal share, whatever their age.
+    #[test]
+    fn on_one_device_an_equal_share_is_fair_in_finish_times() {
+        let demands = [demand(1, 30.0, &[10.0]), demand(1, 0.0, &[40.0])];
+        check(finish_time_fairest, &demands, &[1], &[&[0.5], &[0.5]], 0.01);
+    }
+
+    #[test]
+    fn nobody_gets_more_than_there_is() {
+        let demands: Vec<Demand> =
+            (1..12).map(|at| demand(1 + at % 3, f64::from(at), &[f64::from(at), 9.0])).collect();
+        for policy in [fairest, soonest, finish_time_fairest] {
+            let shares = policy(&demands, &[3, 4]).unwrap();
+            assert!(shares.iter().all(|shares| shares.iter().sum::<f64>() <= 1.0 + 1e-6), "{shares:?}");
+            for (slot, devices) in [3.0, 4.0].into_iter().enumerate() {
+                let used: f64 =
+                    demands.iter().zip(&shares).map(|(demand, shares)| demand.gang * shares[slot]).sum();
+                assert!(used <= devices + 1e-6, "{used} of {devices}");
+            }
+        }
+    }
 }

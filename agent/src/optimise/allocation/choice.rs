@@ -1,9 +1,9 @@
 //! Choices that need no programme: the node with the least load, and the path that is fastest.
 //!
-//! - Nodes: each task goes to the node whose load is the least part of its capacity (without a capacity, the least load),
-//!   the first of equals, and adds to its load.
-//! - Paths, for a transfer of `D` bytes: the least `delay + D / bandwidth`. Without `D`, each path carries so much at a time
-//!   (`size`) and the least delay per unit is taken, `delay / size`. The first of equals wins.
+//! - Nodes: each task goes to the node whose load is the least part of its capacity (without a capacity, the least
+//!   load), the first of equals, and adds to its load.
+//! - Paths, for a transfer of `D` bytes: the least `delay + D / bandwidth`. Without `D`, each path carries so much at
+//!   a time (`size`) and the least delay per unit is taken, `delay / size`. The first of equals wins.
 
 use serde::Serialize;
 

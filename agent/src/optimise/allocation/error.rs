@@ -49,7 +49,9 @@ pub enum AllocationError {
     },
     /// No node has room.
     #[error(
-        "{file}: task {task} fits on no node: {node:?}, the least loaded, has load {} of {capacity} and would be {} over", rounded(*.load), rounded(*.over)
+        "{file}: task {task} fits on no node: {node:?}, the least loaded, has load {} of {capacity} and would be {} over",
+        rounded(*.load),
+        rounded(*.over)
     )]
     Full {
         /// Which file.

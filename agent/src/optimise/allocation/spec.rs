@@ -222,7 +222,7 @@ impl Reader<'_> {
         let within_s = match &raw.within_s {
             None => None,
             Some(within) if *objective.get_ref() == Objective::MinimumCompletionTime => {
-                let what = "within_s does not go with minimum-completion-time, which makes the time as short as it can be";
+                let what = "within_s does not go with minimum-completion-time, which makes that time short";
                 return Err(self.error(within.span().start, what));
             }
             Some(within) => Some(self.positive(within.span().start, "within_s", *within.get_ref())?),

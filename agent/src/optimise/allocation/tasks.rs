@@ -1,12 +1,12 @@
 //! Units of tasks under capacities, as a linear programme.
 //!
-//! `x[j][w]` units of task `j` are had in way `w`, of which each needs `n[w][r]` of resource `r`, costs `c[w]` and takes
-//! `t[w]` seconds. With `u[j] = sum_w x[j][w]`,
+//! `x[j][w]` units of task `j` are had in way `w`, of which each needs `n[w][r]` of resource `r`, costs `c[w]` and
+//! takes `t[w]` seconds. With `u[j] = sum_w x[j][w]`,
 //!
 //! - `demand[j] <= u[j] <= most[j]`, and
 //! - without time, `sum n[w][r] * x[j][w] <= capacity[r]`: all units are there at the same time;
-//! - within a time `T`, `sum t[w] * n[w][r] * x[j][w] <= capacity[r] * T`: units follow one another and may be cut, and
-//!   `sum_w t[w] * x[j][w] <= at_once[j] * T`: no more units of a task at a time.
+//! - within a time `T`, `sum t[w] * n[w][r] * x[j][w] <= capacity[r] * T`: units follow one another and may be cut,
+//!   and `sum_w t[w] * x[j][w] <= at_once[j] * T`: no more units of a task at a time.
 //!
 //! | objective | programme |
 //! |---|---|

@@ -27,8 +27,8 @@ pub struct Item {
     pub gang: usize,
     /// How much its completion time counts.
     pub weight: f64,
-    /// By kind: how long it takes, in seconds; `None` where it does not run. It runs on at least one kind that has enough
-    /// devices.
+    /// By kind: how long it takes, in seconds; `None` where it does not run. It runs on at least one kind that has
+    /// enough devices.
     pub spans_s: Vec<Option<f64>>,
 }
 

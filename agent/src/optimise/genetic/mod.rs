@@ -1,9 +1,9 @@
 //! A genetic algorithm for a batch of jobs: in which order, and on which kind of device each.
 //!
-//! A plan is a permutation of the jobs and a kind for each (Braun et al., 2001, for the kinds; order crossover of Davis,
-//! 1985, for the permutation). The first generation holds the plan of min-min, the shortest jobs first, and the plan before, the rest is
-//! random; the best two of a generation live on (elitism), the others are children of parents chosen by tournaments of two.
-//! Every draw comes from the generator that is handed in.
+//! A plan is a permutation of the jobs and a kind for each (Braun et al., 2001, for the kinds; order crossover of
+//! Davis, 1985, for the permutation). The first generation holds the plan of min-min, the shortest jobs first, and the
+//! plan before, the rest is random; the best two of a generation live on (elitism), the others are children of parents
+//! chosen by tournaments of two. Every draw comes from the generator that is handed in.
 
 pub mod batch;
 mod policy;

@@ -17,8 +17,8 @@ use crate::policy::Policy;
 /// Jobs that are planned at a time, the shortest first; the others wait. Planning takes time in proportion.
 const MOST_JOBS: usize = 48;
 
-/// Starts jobs in the order and on the kinds of a plan. On each kind they start in its order, none overtaking another. Requests are
-/// served as by `mct`, before jobs.
+/// Starts jobs in the order and on the kinds of a plan. On each kind they start in its order, none overtaking another.
+/// Requests are served as by `mct`, before jobs.
 #[derive(Clone, Debug)]
 pub struct Genetic {
     goal: Goal,
