@@ -302,10 +302,11 @@ mod tests {
         }
     }
 
-    /// 40 s of work on one device: a quarter and three quarters, within the 5 % that the search leaves.
+    /// 4,000 s of work on one device: a quarter and three quarters, within the 5 % that the search leaves. Times that are
+    /// beyond its first range too.
     #[test]
     fn long_jobs_get_more_so_that_all_end_together() {
-        check(soonest, &[demand(1, 0.0, &[10.0]), demand(1, 0.0, &[30.0])], &[1], &[&[0.25], &[0.75]], 0.04);
+        check(soonest, &[demand(1, 0.0, &[1e3]), demand(1, 0.0, &[3e3])], &[1], &[&[0.25], &[0.75]], 0.04);
         let beyond = [demand(1, 0.0, &[3e6]), demand(1, 0.0, &[9e6])];
         check(soonest, &beyond, &[1], &[&[0.25], &[0.75]], 0.04);
     }

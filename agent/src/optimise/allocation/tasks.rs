@@ -131,21 +131,30 @@ pub(super) struct Limit {
     pub(super) index: usize,
 }
 
+/// An optimum, before it is told.
+struct Best {
+    /// Of the objective.
+    value: f64,
+    /// How long the resources are there, where time plays a part.
+    within_s: Option<f64>,
+    /// (tasks, ways)
+    units: Vec<Vec<f64>>,
+}
+
 impl Tasks {
     pub(super) fn solve(&self, file: &str) -> Result<Allocation, AllocationError> {
         self.check_bounded(file)?;
         match self.optimum() {
-            Ok((value, within_s, units)) => Ok(self.report(value, within_s, &units)),
+            Ok(best) => Ok(self.report(&best)),
             Err(ProgrammeError::Infeasible) => Err(explain::infeasible(self, file)),
             Err(why) => Err(AllocationError::Programme { file: file.into(), why }),
         }
     }
 
-    /// The objective's value, the time and the units: (tasks, ways).
-    fn optimum(&self) -> Result<(f64, Option<f64>, Vec<Vec<f64>>), ProgrammeError> {
+    fn optimum(&self) -> Result<Best, ProgrammeError> {
         if self.objective == Objective::MaxMinFairness {
-            let (level, units) = water_filling::fill(self)?;
-            return Ok((level, self.within_s, units));
+            let (value, units) = water_filling::fill(self)?;
+            return Ok(Best { value, within_s: self.within_s, units });
         }
         let (mut model, horizon) = self.with_objective();
         let best = model.programme.solve(Method::Simplex)?;
@@ -154,7 +163,7 @@ impl Tasks {
             Horizon::Free(time) => Some(best.value(time)),
             Horizon::Fixed(_) => self.within_s,
         };
-        Ok((best.objective, within_s, model.values(&chosen)))
+        Ok(Best { value: best.objective, within_s, units: model.values(&chosen) })
     }
 
     /// The programme of an objective that is linear.
@@ -271,7 +280,7 @@ impl Tasks {
         }
     }
 
-    fn report(&self, value: f64, within_s: Option<f64>, units: &[Vec<f64>]) -> Allocation {
+    fn report(&self, best: &Best) -> Allocation {
         let cost_of = |task: &Task, units: &[f64]| -> f64 {
             task.ways.iter().zip(units).map(|(way, units)| way.cost * units).sum()
         };
@@ -289,14 +298,14 @@ impl Tasks {
                 }
             },
         };
-        let tasks: Vec<TaskRow> = self.tasks.iter().zip(units).map(row).collect();
+        let tasks: Vec<TaskRow> = self.tasks.iter().zip(&best.units).map(row).collect();
         Allocation {
             objective: self.objective,
-            value,
-            within_s,
+            value: best.value,
+            within_s: best.within_s,
             cost: tasks.iter().map(|row| row.cost).sum(),
             tasks,
-            resources: self.resource_rows(within_s, units),
+            resources: self.resource_rows(best.within_s, &best.units),
             notes: self.notes(),
         }
     }
