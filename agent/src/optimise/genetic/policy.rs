@@ -181,3 +181,52 @@ impl Policy for Genetic {
         if stuck { self.eager.decide(view) } else { wait }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use yardmaster_env::metrics::Metrics;
+    use yardmaster_env::sim::{Simulator, World};
+    use yardmaster_env::spec;
+    use yardmaster_env::view::Discipline;
+
+    use super::*;
+    use crate::policy::play;
+    use crate::registry;
+
+    fn run(world: &Arc<World>, seed: u64) -> Simulator {
+        play(world, &mut *registry::build("ga(population=8,generations=8)").unwrap(), seed).unwrap()
+    }
+
+    /// Every decision is legal and every job ends, whatever can happen to jobs and machines.
+    #[test]
+    fn all_jobs_end_in_every_sort_of_world() {
+        for name in ["tiny", "gang", "preempt", "locality", "elastic", "estimates", "hpc-256"] {
+            let world = Arc::new(spec::builtin(name).unwrap().world(3).unwrap());
+            let metrics = Metrics::of(&run(&world, 1));
+            assert_eq!(metrics.jobs + metrics.refused, world.workload.jobs.len(), "{name}");
+        }
+    }
+
+    #[test]
+    fn it_plays_under_every_discipline() {
+        for discipline in [Discipline::Commit, Discipline::CommitBackfill, Discipline::Rounds] {
+            let mut world = spec::builtin("tiny").unwrap().world(3).unwrap();
+            world.discipline = discipline;
+            let world = Arc::new(world);
+            assert_eq!(Metrics::of(&run(&world, 1)).jobs, world.workload.jobs.len(), "{discipline:?}");
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_and_the_plan_is_better_than_haste() {
+        let world = Arc::new(spec::builtin("pool12").unwrap().world(3).unwrap());
+        let mean_s = |sim: &Simulator| Metrics::of(sim).mean_jct_s;
+        let [one, again, other] = [1, 1, 2].map(|seed| mean_s(&run(&world, seed)));
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        let eager = play(&world, &mut *registry::build("eft").unwrap(), 1).unwrap();
+        assert!(one < mean_s(&eager), "{one} and {}", mean_s(&eager));
+    }
+}
