@@ -77,8 +77,8 @@ struct Raw {
     capacities: BTreeMap<String, Spanned<f64>>,
     #[serde(default)]
     tasks: Vec<RawTask>,
-    placement: Option<RawPlacement>,
-    transfer: Option<RawTransfer>,
+    placement: Option<Spanned<RawPlacement>>,
+    transfer: Option<Spanned<RawTransfer>>,
 }
 
 #[derive(Deserialize)]
@@ -150,8 +150,8 @@ impl Question {
             .map_err(|error| AllocationError::Syntax { file: file.into(), why: error.to_string() })?;
         let reader = Reader { text, file };
         let tasks = reader.tasks(&raw)?;
-        let placement = raw.placement.map(|raw| reader.nodes(raw)).transpose()?;
-        let transfer = raw.transfer.map(|raw| reader.paths(raw)).transpose()?;
+        let placement = raw.placement.map(|raw| reader.nodes(&raw)).transpose()?;
+        let transfer = raw.transfer.map(|raw| reader.paths(&raw)).transpose()?;
         if tasks.is_none() && placement.is_none() && transfer.is_none() {
             return Err(reader.error(0, "it asks nothing: give [[tasks]], [placement] or [transfer]"));
         }
@@ -330,11 +330,12 @@ impl Reader<'_> {
         Ok(Way { name, needs: known, cost, time_s })
     }
 
-    fn nodes(&self, raw: RawPlacement) -> Result<Nodes, AllocationError> {
+    fn nodes(&self, raw: &Spanned<RawPlacement>) -> Result<Nodes, AllocationError> {
+        let (table, raw) = (raw.span().start, raw.get_ref());
         self.unique("node", raw.nodes.iter().map(|node| &node.name))?;
-        let load = self.amount(0, "load of [placement]", raw.load)?;
+        let load = self.amount(table, "load of [placement]", raw.load)?;
         if raw.nodes.is_empty() || raw.tasks == 0 {
-            return Err(self.error(0, "[placement] needs at least one node and one task"));
+            return Err(self.error(table, "[placement] needs at least one node and one task"));
         }
         let node = |raw: &RawNode| {
             let (name, at) = (raw.name.get_ref(), raw.name.span().start);
@@ -349,32 +350,33 @@ impl Reader<'_> {
         Ok(Nodes { tasks: raw.tasks, load, nodes: raw.nodes.iter().map(node).collect::<Result<_, _>>()? })
     }
 
-    fn paths(&self, raw: RawTransfer) -> Result<Paths, AllocationError> {
+    fn paths(&self, raw: &Spanned<RawTransfer>) -> Result<Paths, AllocationError> {
+        let (table, raw) = (raw.span().start, raw.get_ref());
         self.unique("path", raw.paths.iter().map(|path| &path.name))?;
-        let bytes = raw.bytes.map(|bytes| self.amount(0, "bytes of [transfer]", bytes)).transpose()?;
+        let bytes = raw.bytes.map(|bytes| self.amount(table, "bytes of [transfer]", bytes)).transpose()?;
         if raw.paths.is_empty() {
-            return Err(self.error(0, "[transfer] has no paths"));
+            return Err(self.error(table, "[transfer] has no paths"));
         }
-        let path = |raw: &RawPath| {
-            let (name, at) = (raw.name.get_ref(), raw.name.span().start);
-            let given = |key: &str, value: Option<f64>, why: &str| match value {
-                Some(value) => self.positive(at, &format!("{key} of path {name:?}"), value),
-                None => Err(self.error(at, format!("path {name:?} has no `{key}`, which {why}"))),
-            };
-            let size = raw.size.map(|size| given("size", Some(size), "")).transpose()?;
-            let rate = raw.bytes_per_s.map(|rate| given("bytes_per_s", Some(rate), "")).transpose()?;
-            let price = match bytes {
-                Some(_) => {
-                    PathPrice::Transfer(given("bytes_per_s", rate, "the time of a transfer depends on")?)
-                }
-                None => {
-                    PathPrice::PerUnit(given("size", size, "the delay per unit depends on; or give `bytes`")?)
-                }
-            };
-            let delay_s = self.amount(at, &format!("delay_s of path {name:?}"), raw.delay_s)?;
-            Ok(Path { name: name.clone(), delay_s, bytes_per_s: rate, price })
-        };
+        let path = |raw: &RawPath| self.path(raw, bytes.is_some());
         Ok(Paths { bytes, paths: raw.paths.iter().map(path).collect::<Result<_, _>>()? })
+    }
+
+    fn path(&self, raw: &RawPath, bytes: bool) -> Result<Path, AllocationError> {
+        let (name, at) = (raw.name.get_ref(), raw.name.span().start);
+        let positive = |key: &str, value: Option<f64>| {
+            value.map(|value| self.positive(at, &format!("{key} of path {name:?}"), value)).transpose()
+        };
+        let missing = |key: &str, why: &str| self.error(at, format!("path {name:?} has no `{key}`, {why}"));
+        let (size, rate) = (positive("size", raw.size)?, positive("bytes_per_s", raw.bytes_per_s)?);
+        let price = if bytes {
+            let why = "on which the time of a transfer depends";
+            PathPrice::Transfer(rate.ok_or_else(|| missing("bytes_per_s", why))?)
+        } else {
+            let why = "on which the delay per unit depends; or give `bytes` in [transfer]";
+            PathPrice::PerUnit(size.ok_or_else(|| missing("size", why))?)
+        };
+        let delay_s = self.amount(at, &format!("delay_s of path {name:?}"), raw.delay_s)?;
+        Ok(Path { name: name.clone(), delay_s, bytes_per_s: rate, price })
     }
 }
 

@@ -165,6 +165,21 @@ fn mistakes_are_named_with_their_line() {
     check(&task("weight = 0.0").replace("minimum-cost", "max-min-fairness"), "weight of task \"a\" is 0");
 }
 
+#[test]
+fn mistakes_in_choices_are_named_with_their_line() {
+    let check = |text: &str, expected: &str| assert!(error(text).contains(expected), "{}", error(text));
+    check("\n[placement]\nnodes = []", "line 2: [placement] needs at least one node and one task");
+    check("[placement]\nnodes = [{ name = \"a\", load = -1.0 }]", "line 2: load of node \"a\" is -1");
+    check("[placement]\nnode = []", "unknown field `node`");
+    check("\n[transfer]\nbytes = -1.0\npaths = []", "line 2: bytes of [transfer] is -1");
+    let path = |top: &str, rest: &str| {
+        format!("[transfer]\n{top}\n[[transfer.paths]]\nname = \"a\"\ndelay_s = 1.0\n{rest}")
+    };
+    check(&path("", ""), "line 4: path \"a\" has no `size`, on which the delay per unit depends");
+    check(&path("bytes = 1.0", "size = 1.0"), "path \"a\" has no `bytes_per_s`");
+    check(&path("", "size = 0.0"), "size of path \"a\" is 0, it must be a number above 0");
+}
+
 fn placed(tasks: usize, load: f64, capacity: &str) -> Result<Vec<String>, String> {
     let node = |name: &str, load: f64| format!("{{ name = \"{name}\", load = {load:?}{capacity} }}");
     let nodes = [node("a", 0.5), node("b", 0.7), node("c", 0.3), node("d", 0.8)].join(", ");
@@ -182,6 +197,12 @@ fn tasks_go_to_the_least_loaded_node() {
         placed(5, 0.3, ", capacity = 1.0").unwrap_err(),
         "a.toml: task 5 fits on no node: \"a\", the least loaded, has load 0.8 of 1 and would be 0.1 over"
     );
+}
+
+#[test]
+fn a_table_need_not_have_its_own_header() {
+    let text = "[[placement.nodes]]\nname = \"a\"\nload = 1.0";
+    assert_eq!(solve(text, "a.toml").unwrap().placement.unwrap()[0].node, "a");
 }
 
 fn transfer(bytes: &str) -> Transfer {
