@@ -18,7 +18,7 @@ fn decide(view: &View<'_>, candidates: &mut Candidates, number: usize) -> Decisi
         !young(run.start) && run.members.len() == 1 && view.job(run.members[0]).request_model().is_none()
     });
     match cut {
-        Some(run) if view.rules.preempt && number % 17 == 5 && !view.queue.is_empty() => {
+        Some(run) if view.rules.preempt && number < 300 && number % 17 == 5 && !view.queue.is_empty() => {
             return Decision::Preempt { run: run.sequence };
         }
         _ => {}
@@ -148,9 +148,10 @@ fn nothing_that_is_to_come_shows() {
 fn with_another_future(scenario: &Scenario, sim: &Simulator, now: Time) -> World {
     let mut world = scenario.world(Split::Test.seed(7, 0)).unwrap();
     let arrived = sim.arrived();
-    world.workload.jobs[arrived..]
-        .iter_mut()
-        .for_each(|job| job.arrival = job.arrival + Span::from_secs(7777));
+    let delay = Span::from_secs(7777);
+    for job in &mut world.workload.jobs[arrived..] {
+        (job.arrival, job.deadline) = (job.arrival + delay, job.deadline.map(|deadline| deadline + delay));
+    }
     for (at, truth) in world.workload.truths.iter_mut().enumerate() {
         let begun = sim.records().get(at).is_some_and(|record| !record.slices.is_empty());
         let ended = matches!(sim.records()[at].state, State::Finished | State::Dropped | State::Refused);
