@@ -68,6 +68,15 @@ impl Composite {
         Decision::Reserve { order: keyed.into_iter().map(|(_, work)| work.job).collect() }
     }
 
+    /// Cuts off a run for the work that is first, or waits until that may be due.
+    fn cut(&mut self, view: &View<'_>) -> Decision {
+        let Some(head) = self.head(view, |_| true) else { return Decision::Wait { until: None } };
+        match self.order.victim(view, head) {
+            Some(run) => Decision::Preempt { run },
+            None => Decision::Wait { until: self.order.next_cut(view) },
+        }
+    }
+
     /// The start of a piece of work, or until when to hold it; `None` if it fits nowhere.
     fn start(&mut self, view: &View<'_>, work: Work) -> Option<Result<Decision, Time>> {
         let (slot, nodes) = self.placing.choose(view, work)?;
@@ -86,8 +95,8 @@ impl Policy for Composite {
         &self.name
     }
 
-    fn reset(&mut self, _seed: u64) {
-        self.placing.reset();
+    fn reset(&mut self, seed: u64) {
+        self.placing.reset(seed);
         self.ranked.reset();
     }
 
@@ -111,6 +120,9 @@ impl Policy for Composite {
                 }
                 None => break,
             }
+        }
+        if held.is_empty() && self.order.cuts(view) {
+            return self.cut(view);
         }
         Decision::Wait { until }
     }

@@ -1,10 +1,14 @@
 //! Classical rules: an order, a placement and a batching rule make a policy; some rules choose all at once.
 
 pub mod assignment;
+pub mod backfill;
 pub mod batching;
 pub mod completion;
 pub mod composite;
+pub mod cutting;
 pub mod fifo;
+pub mod gangs;
+pub mod mapping;
 pub mod matching;
 pub mod moves;
 pub mod order;

@@ -1,16 +1,18 @@
 //! Which work comes first: a key, lower first; equal keys in order of arrival.
 //!
-//! Sources: SJF, Smallest and SAF are folklore; F1 is Carastan-Santos and de Camargo (SC'17); WFP3 and UNICEP are
+//! Sources: SJF, Smallest and SAF are folklore; highest response ratio next is Brinch Hansen (1971); shortest remaining
+//! processing time Schrage (1968); least attained service Kleinrock (1976), in levels as in Tiresias (Gu et al., NSDI'19);
+//! least slack Dertouzos and Mok (1989); priorities that grow with the wait Kleinrock (1964); F1 is Carastan-Santos and de Camargo (SC'17); WFP3 and UNICEP are
 //! Tang et al. (2009) as compared in RLScheduler (Zhang et al., SC'20).
 
-use yardmaster_env::units::Time;
+use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::View;
 
 use super::Work;
-use crate::registry::Rule;
+use crate::registry::{Parameter, Rule};
 
 /// A queue order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Order {
     /// First come, first served. The head blocks the queue until it fits.
     Fcfs,
@@ -26,8 +28,29 @@ pub enum Order {
     Edf,
     /// log10(requested) x processors + 870 log10(submit).
     F1,
-    /// In turn: who has waited longest since it arrived or was last cut off (discipline `rounds`).
-    RoundRobin,
+    /// Deadline - remaining time, least first; work without a deadline comes last.
+    LeastSlack,
+    /// Heaviest first; the weight grows with the wait.
+    Priority {
+        /// By how much in an hour.
+        ageing: f64,
+    },
+    /// Highest response ratio, (wait + time) / time, first.
+    Hrrn,
+    /// Shortest remaining time first; cuts off what takes longer, where that is allowed.
+    Srpt,
+    /// Least attained service (devices x time) first, in levels that double; cuts off what is on a higher level, where
+    /// that is allowed.
+    Las {
+        /// Device-time of the first level.
+        level: Span,
+    },
+    /// In turn: who has waited longest since it arrived or was last cut off. Time slices are those of the discipline
+    /// `rounds`, or end in a preemption, where that is allowed.
+    RoundRobin {
+        /// How long a slice lasts before it is cut off for others.
+        slice: Span,
+    },
     /// -(wait / requested)^3 x processors.
     Wfp3,
     /// -wait / (log2(processors) x requested).
@@ -57,10 +80,40 @@ pub const ORDERS: &[Rule<Order>] = &[
     },
     Rule { name: "edf", about: "earliest deadline first", parameters: &[], make: |_| Order::Edf },
     Rule {
-        name: "rr",
-        about: "round-robin: equal time slices in turn (--queue rounds)",
+        name: "least-slack",
+        about: "least time between the estimated end and the deadline first",
         parameters: &[],
-        make: |_| Order::RoundRobin,
+        make: |_| Order::LeastSlack,
+    },
+    Rule {
+        name: "priority",
+        about: "heaviest first; weights grow with the wait",
+        parameters: &[AGEING],
+        make: |values| Order::Priority { ageing: values[0] },
+    },
+    Rule {
+        name: "hrrn",
+        about: "highest response ratio, (wait + time) / time, first",
+        parameters: &[],
+        make: |_| Order::Hrrn,
+    },
+    Rule {
+        name: "srpt",
+        about: "shortest remaining time first; preempts what takes longer, where allowed",
+        parameters: &[],
+        make: |_| Order::Srpt,
+    },
+    Rule {
+        name: "las",
+        about: "least attained service first, in doubling levels; preempts higher levels, where allowed",
+        parameters: &[LEVEL],
+        make: |values| Order::Las { level: Span::from_secs_f64(values[0] * 3600.0) },
+    },
+    Rule {
+        name: "rr",
+        about: "round-robin: equal time slices in turn (--queue rounds, or by preemption)",
+        parameters: &[SLICE],
+        make: |values| Order::RoundRobin { slice: Span::from_secs_f64(values[0] * 3600.0) },
     },
     Rule {
         name: "f1",
@@ -94,6 +147,33 @@ pub const ORDERS: &[Rule<Order>] = &[
     },
 ];
 
+const AGEING: Parameter = Parameter {
+    name: "ageing",
+    default: 0.1,
+    range: (0.0, 1e6),
+    whole: false,
+    tries: &[0.0, 0.01, 0.1, 1.0],
+    about: "by how much the weight grows in an hour",
+};
+
+const LEVEL: Parameter = Parameter {
+    name: "level_h",
+    default: 1.0,
+    range: (1e-6, 1e6),
+    whole: false,
+    tries: &[0.3, 1.0, 3.0, 10.0],
+    about: "device-hours of the first level; each further one is twice as long",
+};
+
+const SLICE: Parameter = Parameter {
+    name: "slice_h",
+    default: 1.0,
+    range: (1e-6, 1e6),
+    whole: false,
+    tries: &[0.25, 1.0, 4.0, 16.0],
+    about: "how long a slice lasts before a preemption, in hours",
+};
+
 impl Order {
     /// The key of a work item; compared lexicographically.
     pub fn key(self, view: &View<'_>, work: Work) -> (f64, f64) {
@@ -114,7 +194,19 @@ impl Order {
             Order::F1 => {
                 (libm::log10(or_tenth(requested())) * procs + 870.0 * libm::log10(or_tenth(submit)), 0.0)
             }
-            Order::RoundRobin => (view.progress(work.job).turn as f64, 0.0),
+            Order::LeastSlack => {
+                let slack = |deadline: Time| deadline.as_secs_f64() - requested();
+                (job.deadline.map_or(f64::INFINITY, slack), submit)
+            }
+            // All weights grow alike, so that who is first does not change with time.
+            Order::Priority { ageing } => (ageing * submit / 3600.0 - job.weight, submit),
+            Order::Hrrn => (-(wait() + requested()) / requested().max(1e-9), submit),
+            Order::Srpt => (remaining(view, work).as_secs_f64(), submit),
+            Order::Las { level: first } => {
+                let attained = view.progress(work.job).received * u64::from(job.gang);
+                (f64::from(level(attained, first)), submit)
+            }
+            Order::RoundRobin { .. } => (view.progress(work.job).turn as f64, submit),
             Order::Wfp3 => (wfp3(wait(), requested(), procs), 0.0),
             Order::Unicep => (unicep(wait(), requested(), procs), 0.0),
             Order::Wfp3Published => (wfp3(defect(), requested(), procs), 0.0),
@@ -124,13 +216,25 @@ impl Order {
 
     /// Whether keys change relative to each other as time goes by.
     pub fn drifts(self) -> bool {
-        matches!(self, Order::Wfp3 | Order::Unicep)
+        matches!(self, Order::Wfp3 | Order::Unicep | Order::Hrrn)
     }
 
     /// Whether work behind a head that does not fit must wait for it.
     pub fn blocks(self) -> bool {
         self == Order::Fcfs
     }
+}
+
+/// What is left of the work on its best kind.
+pub(super) fn remaining(view: &View<'_>, work: Work) -> Span {
+    let left =
+        |slot| if work.stream.is_some() { work.span(view, slot) } else { view.remaining(work.job, slot) };
+    (0..view.timing.kinds()).filter_map(left).min().unwrap_or(Span::MAX)
+}
+
+/// The level of what has received so much: 0 below `first`, then one more with each doubling.
+pub(super) fn level(attained: Span, first: Span) -> u32 {
+    (attained.0 / first.0.max(1)).checked_ilog2().map_or(0, |doublings| doublings + 1)
 }
 
 fn or_tenth(value: f64) -> f64 {

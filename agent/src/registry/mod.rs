@@ -5,6 +5,7 @@ mod parameter;
 mod parse;
 mod whole;
 
+use yardmaster_env::objective::Objective;
 use yardmaster_env::sim::World;
 use yardmaster_env::view::Discipline;
 
@@ -61,15 +62,37 @@ pub fn entries() -> Vec<Entry> {
     all
 }
 
-/// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
+/// The policies that a comparison takes when it is asked for `all`: those that differ in this world, with the numbers
+/// that were best on validation episodes of such worlds (`docs/results/2026-11-21-rules`).
 pub fn standard(world: &World) -> Vec<&'static str> {
     if world.discipline.commits() {
         // A batch queue asks for an order and nothing else.
-        return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "hrrn", "f1", "wfp3", "unicep"];
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
     if world.discipline == Discipline::Rounds {
         names.extend(["rr", "fifo-perf", "max-min-fairness-perf", "min-total-duration-perf"]);
+        return names;
+    }
+    let jobs = || world.workload.jobs.iter();
+    if jobs().any(|job| job.request_model().is_none()) {
+        names.extend(["easy+sjf", "conservative+sjf", "min-min", "sufferage", "matching", "price"]);
+    }
+    if matches!(world.objective, Objective::Slowdown { .. }) {
+        names.push("price(spare=2)");
+    }
+    if world.data.is_some() {
+        names.extend(["mct(fetch=3)", "price(fetch=5)"]);
+    }
+    let elastic = jobs().any(|job| !job.choices.is_empty());
+    if elastic {
+        names.push("mct(width=0.5)");
+    }
+    if world.rules.preempt {
+        names.extend(["srpt", "las", "price(preempt=0.5,migrate=0.9)", "matching(replan=1)"]);
+    }
+    if elastic && world.rules.preempt {
+        names.push("price(alpha=1,beta=0,preempt=0.5,migrate=0.9,width=1)");
     }
     if world.timing.models().len() > 0 {
         names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);

@@ -361,6 +361,7 @@ impl Simulator {
         progress.steps += steps_in(kept, all, left);
         progress.slices += 1;
         progress.received += self.now.since(run.start);
+        progress.turn = self.rounds.next_turn();
         let waste = &mut self.usage.waste;
         let held = self.now.since(run.start).as_secs_f64();
         if cut == Cut::OutOfMemory {
