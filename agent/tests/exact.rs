@@ -137,29 +137,50 @@ fn ratios(rule: &str, instances: &[(Arc<World>, [f64; 2])]) -> [f64; 4] {
     row
 }
 
-#[test]
-#[ignore = "prints a table"]
-fn table() {
+/// A table of one family.
+fn table(family: Family) {
     const SEEDS: u64 = 200;
     let longer = ["ga(makespan=1)", "ga(population=100,generations=200)"];
-    for family in FAMILIES {
-        let instance = |seed| {
-            let world = world(family, 1000 + seed);
-            let best = best(&world);
-            (Arc::new(world), best)
-        };
-        let instances: Vec<(Arc<World>, [f64; 2])> = (0..SEEDS).map(instance).collect();
-        // Rules that come out equal share a row.
-        let mut rows: BTreeMap<[String; 4], BTreeSet<&str>> = BTreeMap::new();
-        for rule in rules().into_iter().chain(longer) {
-            let row = ratios(rule, &instances).map(|ratio| format!("{ratio:.3}"));
-            rows.entry(row).or_default().insert(rule);
-        }
-        println!("\n### {}, {} jobs, {SEEDS} instances\n", family.name, family.jobs);
-        println!("| rule | mean completion time | at worst | makespan | at worst |\n|---|---|---|---|---|");
-        for (row, rules) in rows {
-            let names: Vec<String> = rules.into_iter().map(|rule| format!("`{rule}`")).collect();
-            println!("| {} | {} |", names.join(", "), row.join(" | "));
-        }
+    let instance = |seed| {
+        let world = world(family, 1000 + seed);
+        let best = best(&world);
+        (Arc::new(world), best)
+    };
+    let instances: Vec<(Arc<World>, [f64; 2])> = (0..SEEDS).map(instance).collect();
+    // Rules that come out equal share a row.
+    let mut rows: BTreeMap<[String; 4], BTreeSet<&str>> = BTreeMap::new();
+    for rule in rules().into_iter().chain(longer) {
+        let row = ratios(rule, &instances).map(|ratio| format!("{ratio:.3}"));
+        rows.entry(row).or_default().insert(rule);
     }
+    println!("\n### {}, {} jobs, {SEEDS} instances\n", family.name, family.jobs);
+    println!("| rule | mean completion time | at worst | makespan | at worst |\n|---|---|---|---|---|");
+    for (row, rules) in rows {
+        let names: Vec<String> = rules.into_iter().map(|rule| format!("`{rule}`")).collect();
+        println!("| {} | {} |", names.join(", "), row.join(" | "));
+    }
+}
+
+#[test]
+#[ignore = "prints a table"]
+fn table_related_at_once() {
+    table(FAMILIES[0]);
+}
+
+#[test]
+#[ignore = "prints a table"]
+fn table_unrelated_at_once() {
+    table(FAMILIES[1]);
+}
+
+#[test]
+#[ignore = "prints a table"]
+fn table_related_arriving() {
+    table(FAMILIES[2]);
+}
+
+#[test]
+#[ignore = "prints a table"]
+fn table_unrelated_arriving() {
+    table(FAMILIES[3]);
 }
