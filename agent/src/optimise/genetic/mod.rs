@@ -205,6 +205,8 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(3);
         let good = search(&batch, Goal::Makespan, SETTINGS, &[], &mut rng);
         let brief = Settings { population: 4, generations: 0 };
-        assert!(search(&batch, Goal::Makespan, brief, &[good.clone()], &mut rng).cost <= good.cost);
+        assert!(
+            search(&batch, Goal::Makespan, brief, std::slice::from_ref(&good), &mut rng).cost <= good.cost
+        );
     }
 }

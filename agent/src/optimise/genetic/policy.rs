@@ -191,7 +191,6 @@ mod tests {
     use yardmaster_env::spec;
     use yardmaster_env::view::Discipline;
 
-    use super::*;
     use crate::policy::play;
     use crate::registry;
 
