@@ -14,7 +14,6 @@ use rand::Rng;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::sim::{Future, Outlook, Simulator};
 use yardmaster_env::spec::Scenario;
-use yardmaster_env::units::Span;
 use yardmaster_env::view::{Decision, Running, View};
 
 use self::futures::{Draw, Futures, generator};
@@ -198,17 +197,13 @@ fn preemptions(view: &View<'_>) -> Vec<Decision> {
     }
     let left = |run: &&Running| {
         let devices: u32 = run.nodes.iter().map(|share| share.devices).sum();
-        view_left(view, run).0.saturating_mul(u64::from(devices))
+        run.expected_finish.since(view.now).0.saturating_mul(u64::from(devices))
     };
     let job = |run: &&Running| run.members.len() == 1 && view.job(run.members[0]).request_model().is_none();
     let begun = |run: &&Running| run.start < view.now;
     let mut runs: Vec<&Running> = view.running.iter().filter(job).filter(begun).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(left(run)));
     runs.into_iter().take(PREEMPTIONS).map(|run| Decision::Preempt { run: run.sequence }).collect()
-}
-
-fn view_left(view: &View<'_>, run: &Running) -> Span {
-    run.expected_finish.since(view.now)
 }
 
 impl Policy for Search {
@@ -232,3 +227,6 @@ impl Policy for Search {
         self.best(view, outlook, trials).unwrap_or(own)
     }
 }
+
+#[cfg(test)]
+mod tests;
