@@ -34,6 +34,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     /// Place pods for good and measure how much of the GPUs they can use
     Pack(Pack),
+    /// Solve a static allocation: who gets how much of what, which node, which path
+    Allocate(Allocate),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),
@@ -274,6 +276,20 @@ pub(crate) struct Pack {
     /// Draw the curves
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Solve a static allocation: who gets how much of what, which node, which path
+///
+/// The file says what there is, what is wanted and what is to be made small or large; README.md describes it, and
+/// docs/allocate has examples.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Allocate {
+    /// The question
+    #[arg(value_name = "FILE.toml")]
+    pub(crate) file: PathBuf,
+    /// Write the answer as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// Train a policy

@@ -1,5 +1,6 @@
 //! `yardmaster`: simulate, judge and inspect. Builds with nothing but Rust.
 
+mod allocate;
 mod args;
 mod bench;
 mod catalog;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Tune(args) => tune::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
+        Command::Allocate(args) => allocate::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod learned;
 pub mod net;
 mod net_layout;
+pub mod optimise;
 pub mod packing;
 pub mod policy;
 pub mod registry;

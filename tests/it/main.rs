@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
+mod allocate;
 mod bad_input;
 mod batch_chain;
 mod batch_queue;

@@ -71,7 +71,7 @@ pub fn standard(world: &World) -> Vec<&'static str> {
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
     if world.discipline == Discipline::Rounds {
-        names.extend(["rr", "fifo-perf"]);
+        names.extend(["rr", "fifo-perf", "max-min-fairness-perf", "min-total-duration-perf"]);
         return names;
     }
     let jobs = || world.workload.jobs.iter();

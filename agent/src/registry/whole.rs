@@ -13,6 +13,8 @@ use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
 use crate::heuristics::random::Random;
 use crate::heuristics::ways::Width;
+use crate::optimise::genetic::{Genetic, Goal, Settings};
+use crate::optimise::shares::{Aim, Shares};
 use crate::policy::Policy;
 
 /// An entry of the table.
@@ -165,6 +167,63 @@ pub(super) const WHOLE: &[WholeRule] = &[
         parameters: &[],
         takes: &["batching"],
         make: |of| Box::new(Fifo::perf(of.name)),
+    },
+    WholeRule {
+        name: "max-min-fairness-perf",
+        about: "time slices: the least progress against an equal share as large as it can be (Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MaxMinFairness)),
+    },
+    WholeRule {
+        name: "min-total-duration-perf",
+        about: "time slices: all jobs end as soon as they can (Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::MinTotalDuration)),
+    },
+    WholeRule {
+        name: "finish-time-fairness-perf",
+        about: "time slices: the largest slowdown against an equal share small (Themis and Gavel, LP)",
+        parameters: &[],
+        takes: &[],
+        make: |of| Box::new(Shares::new(of.name, Aim::FinishTimeFairness)),
+    },
+    WholeRule {
+        name: "ga",
+        about: "a genetic algorithm plans order and kinds of all that waits, again whenever jobs have come",
+        parameters: &[
+            Parameter {
+                name: "population",
+                default: 24.0,
+                range: (4.0, 1000.0),
+                whole: true,
+                tries: &[12.0, 24.0, 48.0],
+                about: "plans in a generation",
+            },
+            Parameter {
+                name: "generations",
+                default: 30.0,
+                range: (0.0, 10_000.0),
+                whole: true,
+                tries: &[10.0, 30.0, 100.0],
+                about: "generations after the first",
+            },
+            Parameter {
+                name: "makespan",
+                default: 0.0,
+                range: (0.0, 1.0),
+                whole: true,
+                tries: &[0.0, 1.0],
+                about: "1: the end of the last job is to be small, in place of the weighted completion times",
+            },
+        ],
+        takes: &[],
+        make: |of| {
+            let goal = if of.values[2] > 0.0 { Goal::Makespan } else { Goal::CompletionTime };
+            let settings = Settings { population: of.values[0] as usize, generations: of.values[1] as usize };
+            Box::new(Genetic::new(of.name, goal, settings))
+        },
     },
 ];
 
