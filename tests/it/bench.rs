@@ -140,7 +140,7 @@ fn check_markup(page: &str) {
         );
         let end = at + rest[at..].find('>').expect("a tag ends");
         let tag = &rest[at + 1..end];
-        assert!(tag.matches('"').count() % 2 == 0, "unbalanced quotes in <{tag}>");
+        assert!(tag.matches('"').count().is_multiple_of(2), "unbalanced quotes in <{tag}>");
         if let Some(name) = tag.strip_prefix('/') {
             assert_eq!(open.pop(), Some(name), "</{name}> closes something else");
         } else if !tag.ends_with('/') {
