@@ -118,12 +118,14 @@ mod tests {
         assert!((error / 23.36 - 1.0).abs() < 0.03, "{error}");
     }
 
-    /// An independent program gives 46.57 to 138.29 with 400,000 resamples; plain percentiles would be 43.86 to 134.43.
+    /// An independent program gives 46.57 to 138.29 with 400,000 resamples; plain percentiles would be 43.86 to 134.43. With
+    /// 2,000 resamples the bounds have a standard error of about 2 and 2.5.
     #[test]
     fn the_interval_is_moved_as_bias_and_skewness_demand() {
         let samples = [MICE.to_vec()];
         let [low, high] = Bootstrap::new(&samples).mean(0);
-        assert!((low - 46.57).abs() < 1.5 && (high - 138.29).abs() < 2.5, "{low} {high}");
+        assert!((low - 46.57).abs() < 4.0 && (high - 138.29).abs() < 5.0, "{low} {high}");
+        assert!(low > 44.0 && high > 135.0, "to the right of the percentiles: {low} {high}");
     }
 
     /// Chance correlates both samples; the ratio of their means is far more certain than either mean.
