@@ -389,7 +389,8 @@ impl<'a> View<'a> {
         let enough = |node: &&NodeId| self.free[node.index()] >= job.gang;
         let share = |node: &NodeId| Share { node: *node, devices: job.gang };
         let nodes = self.cluster.nodes_of(slot).iter().filter(enough);
-        let best = nodes.min_by_key(|node| (self.setup_as(id, &[share(node)], variant), self.free[node.index()]));
+        let best =
+            nodes.min_by_key(|node| (self.setup_as(id, &[share(node)], variant), self.free[node.index()]));
         match best {
             Some(node) => Some(Placement::from_iter([share(node)])),
             None => self.place(slot, job.gang),

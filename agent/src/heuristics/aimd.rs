@@ -7,34 +7,34 @@
 use std::collections::BTreeMap;
 
 use yardmaster_env::timing::KindSlot;
-use yardmaster_env::units::{Span, Time};
-use yardmaster_env::view::{Running, View};
+use yardmaster_env::units::{JobId, Span, Time};
+use yardmaster_env::view::View;
 
 /// Caps by model and kind, and the batches whose end will move them.
+///
+/// A policy is not asked while nothing can start, so that a batch may begin and end unseen. What was proposed last for a
+/// stream has been started if its oldest request waits no more; when it ends is told by the estimate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Aimd {
     add: f64,
     backoff: f64,
     waits: bool,
     caps: BTreeMap<(usize, KindSlot), f64>,
-    /// Batches that ran when last looked, in order of start.
-    running: Vec<Batch>,
-    /// Runs before this one have been seen.
-    seen: u64,
+    /// By stream.
+    proposed: BTreeMap<usize, Batch>,
+    running: Vec<(usize, Batch)>,
 }
 
-/// A batch that runs.
 #[derive(Clone, Debug, PartialEq)]
 struct Batch {
-    sequence: u64,
-    key: (usize, KindSlot),
+    oldest: JobId,
+    slot: KindSlot,
     size: u32,
-    /// The earliest of its requests.
+    /// Of its oldest request.
     deadline: Time,
-    /// How long it may take by itself: the shortest time from arrival to deadline.
+    /// How long it may take by itself: from the arrival of its oldest request to the deadline.
     objective: Span,
     start: Time,
-    /// As far as is known.
     finish: Time,
 }
 
@@ -42,7 +42,8 @@ impl Aimd {
     /// Caps begin at 1, grow by `add` requests and shrink by the factor `backoff`; `waits` tells whether requests that
     /// miss their deadline are misses, or batches that take longer than from arrival to deadline.
     pub fn new(add: f64, backoff: f64, waits: bool) -> Aimd {
-        Aimd { add, backoff, waits, caps: BTreeMap::new(), running: Vec::new(), seen: 0 }
+        let (caps, proposed, running) = Default::default();
+        Aimd { add, backoff, waits, caps, proposed, running }
     }
 
     /// Forgets everything.
@@ -50,36 +51,37 @@ impl Aimd {
         *self = Aimd::new(self.add, self.backoff, self.waits);
     }
 
-    /// The largest batch of a stream on a kind for now: at least 1.
-    pub fn cap(&mut self, view: &View<'_>, stream: usize, slot: KindSlot) -> u32 {
+    /// The batch to start now: all that wait, up to the cap of the stream on this kind.
+    pub fn choose(&mut self, view: &View<'_>, stream: usize, slot: KindSlot) -> u32 {
         self.observe(view);
-        self.caps.get(&(stream, slot)).map_or(1, |&cap| cap as u32)
-    }
-
-    /// Takes in what has started, and what has ended since.
-    fn observe(&mut self, view: &View<'_>) {
-        let mut running = std::mem::take(&mut self.running);
-        running.retain_mut(|batch| {
-            let found = view.running.binary_search_by_key(&batch.sequence, |run| run.sequence);
-            match found {
-                Ok(at) => batch.finish = view.running[at].expected_finish,
-                Err(_) => self.learn(batch),
-            }
-            found.is_ok()
-        });
-        self.running = running;
-        let new = view.running.partition_point(|run| run.sequence < self.seen);
-        for run in &view.running[new..] {
-            self.seen = run.sequence + 1;
-            self.running.extend(batch(view, run));
+        let cap = self.caps.get(&(stream, slot)).map_or(1, |&cap| cap as u32);
+        let waiting = view.streams[stream].queue.len() as u32;
+        let size = view.timing.largest(stream, slot, cap.min(waiting));
+        if let Some(batch) = batch(view, stream, slot, size) {
+            self.proposed.insert(stream, batch);
         }
+        size
     }
 
-    fn learn(&mut self, batch: &Batch) {
-        let cap = self.caps.entry(batch.key).or_insert(1.0);
-        let missed = match self.waits {
-            true => batch.finish > batch.deadline,
-            false => batch.finish.since(batch.start) > batch.objective,
+    /// Takes in what has started, and what has ended.
+    fn observe(&mut self, view: &View<'_>) {
+        let begun = |stream: usize, batch: &Batch| view.streams[stream].queue.first() != Some(&batch.oldest);
+        let (begun, proposed) =
+            std::mem::take(&mut self.proposed).into_iter().partition(|(stream, batch)| begun(*stream, batch));
+        self.proposed = proposed;
+        self.running.extend::<BTreeMap<_, _>>(begun);
+        let running = std::mem::take(&mut self.running).into_iter();
+        let (ended, running): (Vec<_>, Vec<_>) = running.partition(|(_, batch)| batch.finish <= view.now);
+        self.running = running;
+        ended.iter().for_each(|(stream, batch)| self.learn(*stream, batch));
+    }
+
+    fn learn(&mut self, stream: usize, batch: &Batch) {
+        let cap = self.caps.entry((stream, batch.slot)).or_insert(1.0);
+        let missed = if self.waits {
+            batch.finish > batch.deadline
+        } else {
+            batch.finish.since(batch.start) > batch.objective
         };
         if missed {
             *cap = (*cap * self.backoff).max(1.0);
@@ -90,21 +92,18 @@ impl Aimd {
     }
 }
 
-/// A run as a batch of requests; `None` if it is a job.
-fn batch(view: &View<'_>, run: &Running) -> Option<Batch> {
-    let model = view.job(*run.members.first()?).request_model()?;
-    let deadlines = run.members.iter().filter_map(|&request| view.job(request).deadline);
-    let objective = run.members.iter().filter_map(|&request| {
-        let job = view.job(request);
-        Some(job.deadline?.since(job.arrival))
-    });
+/// The oldest requests of a stream as a batch that starts now; `None` if it cannot.
+fn batch(view: &View<'_>, stream: usize, slot: KindSlot, size: u32) -> Option<Batch> {
+    let oldest = *view.streams[stream].queue.first()?;
+    let job = view.job(oldest);
+    let span = view.setup_on(oldest, slot) + view.timing.batch(stream, slot, size)?;
     Some(Batch {
-        sequence: run.sequence,
-        key: (view.timing.stream_of(model)?, run.slot),
-        size: run.batch,
-        deadline: deadlines.min().unwrap_or(Time::MAX),
-        objective: objective.min().unwrap_or(Span::MAX),
-        start: run.start,
-        finish: run.expected_finish,
+        oldest,
+        slot,
+        size,
+        deadline: job.deadline.unwrap_or(Time::MAX),
+        objective: job.deadline.map_or(Span::MAX, |deadline| deadline.since(job.arrival)),
+        start: view.now,
+        finish: view.now + span,
     })
 }

@@ -219,7 +219,7 @@ impl Batching {
             Batching::Fixed { count, wait } => {
                 hold_until(*count, *wait, view.timing.largest(stream, slot, (*count).min(most)))
             }
-            Batching::Aimd(aimd) => Serve::Now(view.timing.largest(stream, slot, aimd.cap(view, stream, slot).min(most))),
+            Batching::Aimd(aimd) => Serve::Now(aimd.choose(view, stream, slot)),
             Batching::Deadline => Serve::Now(in_time(view, work, stream, slot)),
             Batching::Symphony { margin } => match last_moment(view, work, stream, slot) {
                 Some(last) if last > view.now + *margin => Serve::Hold(Time(last.0 - margin.0)),

@@ -12,8 +12,6 @@
 mod backlog;
 mod score;
 mod table;
-#[cfg(test)]
-mod tests;
 
 use yardmaster_env::releases::Releases;
 use yardmaster_env::timing::KindSlot;
@@ -154,7 +152,13 @@ impl Serving {
         }
     }
 
-    fn full_variant(&self, view: &View<'_>, backlog: &Backlog<'_>, slot: KindSlot, variant: u16) -> Option<Offer> {
+    fn full_variant(
+        &self,
+        view: &View<'_>,
+        backlog: &Backlog<'_>,
+        slot: KindSlot,
+        variant: u16,
+    ) -> Option<Offer> {
         let batch = backlog.cap(view, slot, variant, self.common.cap);
         let compute = view.timing.variant_batch(backlog.stream, variant, slot, batch)?;
         Some(Offer { slot, variant, batch, setup: self.setup(view, backlog, slot, variant), compute })
@@ -170,7 +174,14 @@ impl Serving {
     }
 
     /// How long until all that waits would be answered on a free kind, loads counted as they are weighed.
-    fn answer(&self, view: &View<'_>, backlog: &Backlog<'_>, slot: KindSlot, variant: u16, setup: Span) -> Span {
+    fn answer(
+        &self,
+        view: &View<'_>,
+        backlog: &Backlog<'_>,
+        slot: KindSlot,
+        variant: u16,
+        setup: Span,
+    ) -> Span {
         let most = view.timing.variant_largest(backlog.stream, variant, slot, backlog.queue.len() as u32);
         let compute = view.timing.variant_batch(backlog.stream, variant, slot, most);
         setup.scaled(self.common.warm) + compute.unwrap_or(Span::MAX)
@@ -220,7 +231,8 @@ impl Serving {
             let compute = view.timing.variant_batch(stream, variant, *slot, one).unwrap_or(Span::MAX);
             view.now + wait + self.setup(view, &backlog, *slot, variant) + compute <= deadline
         };
-        let anyhow = kinds.clone().any(|slot| self.releases.wait(slot, 1).is_some_and(|wait| in_time(&slot, wait)));
+        let anyhow =
+            kinds.clone().any(|slot| self.releases.wait(slot, 1).is_some_and(|wait| in_time(&slot, wait)));
         (!anyhow).then(|| kinds.filter(|slot| in_time(slot, Span::ZERO)).collect())
     }
 }

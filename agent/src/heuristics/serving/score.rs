@@ -89,14 +89,7 @@ impl Score {
         (self.worth(view, backlog, offer, warm, prices), rate)
     }
 
-    fn worth(
-        self,
-        view: &View<'_>,
-        backlog: &Backlog<'_>,
-        offer: &Offer,
-        warm: f64,
-        prices: &Prices,
-    ) -> f64 {
+    fn worth(self, view: &View<'_>, backlog: &Backlog<'_>, offer: &Offer, warm: f64, prices: &Prices) -> f64 {
         let (end, finish) = (offer.batch as usize, offer.finish(view.now));
         let late = backlog.late(offer.batch, finish);
         let (setup_s, compute_s) = (warm * offer.setup.as_secs_f64(), offer.compute.as_secs_f64());

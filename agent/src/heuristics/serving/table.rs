@@ -88,7 +88,7 @@ const VARIANTS: Parameter = Parameter {
 
 const SPARE: Parameter = Parameter {
     name: "spare",
-    default: 0.0,
+    default: 1.0,
     range: (0.0, 1000.0),
     whole: true,
     tries: &[0.0, 1.0, 2.0],
