@@ -29,7 +29,8 @@ pub struct Aimd {
 struct Batch {
     oldest: JobId,
     slot: KindSlot,
-    size: u32,
+    /// Whether the cap allowed no larger one.
+    full: bool,
     /// Of its oldest request.
     deadline: Time,
     /// How long it may take by itself: from the arrival of its oldest request to the deadline.
@@ -57,7 +58,8 @@ impl Aimd {
         let cap = self.caps.get(&(stream, slot)).map_or(1, |&cap| cap as u32);
         let waiting = view.streams[stream].queue.len() as u32;
         let size = view.timing.largest(stream, slot, cap.min(waiting));
-        if let Some(batch) = batch(view, stream, slot, size) {
+        let full = size == view.timing.largest(stream, slot, cap);
+        if let Some(batch) = batch(view, stream, slot, size, full) {
             self.proposed.insert(stream, batch);
         }
         size
@@ -85,7 +87,7 @@ impl Aimd {
         };
         if missed {
             *cap = (*cap * self.backoff).max(1.0);
-        } else if batch.size >= *cap as u32 {
+        } else if batch.full {
             // A batch that was not full says nothing about a larger one.
             *cap += self.add;
         }
@@ -93,14 +95,14 @@ impl Aimd {
 }
 
 /// The oldest requests of a stream as a batch that starts now; `None` if it cannot.
-fn batch(view: &View<'_>, stream: usize, slot: KindSlot, size: u32) -> Option<Batch> {
+fn batch(view: &View<'_>, stream: usize, slot: KindSlot, size: u32, full: bool) -> Option<Batch> {
     let oldest = *view.streams[stream].queue.first()?;
     let job = view.job(oldest);
     let span = view.setup_on(oldest, slot) + view.timing.batch(stream, slot, size)?;
     Some(Batch {
         oldest,
         slot,
-        size,
+        full,
         deadline: job.deadline.unwrap_or(Time::MAX),
         objective: job.deadline.map_or(Span::MAX, |deadline| deadline.since(job.arrival)),
         start: view.now,
