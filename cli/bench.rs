@@ -101,7 +101,7 @@ fn compare(args: &Bench, scenario: &Scenario, bar: &ProgressBar) -> Result<Compa
 fn contestants(args: &Bench, scenario: &Scenario) -> Result<Vec<Contestant>> {
     let mut contestants = Vec::new();
     for name in names(&args.policies, scenario)? {
-        contestants.push(Contestant::rule(&name)?);
+        contestants.push(Contestant::rule_in(&name, scenario)?);
     }
     for path in &args.checkpoint {
         let frozen = input::policy(path)?;

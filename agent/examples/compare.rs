@@ -1,6 +1,8 @@
-//! How rules do on validation episodes, as ratios to the first of them with paired 95 % intervals.
+//! How rules do on validation episodes, as ratios to `mct`, or else to the first of them, with paired 95 % intervals.
 //!
 //! `cargo run --release -p yardmaster-agent --example compare -- EPISODES SCENARIO,... POLICY,...`
+//!
+//! With `all` for the policies, those that a comparison takes by default.
 
 use std::sync::Arc;
 
@@ -15,10 +17,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("give the number of episodes, scenarios and policies".into());
     };
     let seeds: Vec<u64> = (0..episodes.parse()?).map(|number| Split::Validation.seed(0, number)).collect();
-    let rules = registry::split_list(policies);
-    let contestants = rules.iter().map(|rule| Contestant::rule(rule)).collect::<Result<Vec<_>, _>>()?;
     for name in registry::split_list(scenarios) {
         let scenario = spec::builtin(&name)?;
+        let rules = match policies.as_str() {
+            "all" => {
+                let standard = registry::standard(&scenario.world(Split::Validation.seed(0, 0))?);
+                standard.into_iter().map(str::to_owned).collect()
+            }
+            list => registry::split_list(list),
+        };
+        let contestants = rules.iter().map(|rule| Contestant::rule(rule)).collect::<Result<Vec<_>, _>>()?;
         let begin = std::time::Instant::now();
         let world = |seed| -> Result<_, PolicyDefect> {
             #[allow(clippy::unwrap_used, reason = "the shipped scenarios generate episodes")]
@@ -26,9 +34,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Ok(Arc::new(world))
         };
         let rows = evaluate(&contestants, &seeds, world, || {})?;
+        let base = rules.iter().find(|rule| *rule == "mct").unwrap_or(&rules[0]);
         println!("{name}: {:.1} s in all", begin.elapsed().as_secs_f64());
         for row in &rows {
-            let ratio = row.ratio_to.get(&rules[0]).map_or_else(String::new, |ratio| {
+            let ratio = row.ratio_to.get(base).map_or_else(String::new, |ratio| {
                 format!("{:.4} [{:.4}, {:.4}]", ratio.ratio, ratio.ci95[0], ratio.ci95[1])
             });
             let preemptions = row.metrics.preemptions;

@@ -7,11 +7,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use yardmaster_env::metrics::{Metrics, percentile};
 use yardmaster_env::sim::World;
+use yardmaster_env::spec::Scenario;
 
 use crate::learned::Learned;
 use crate::net::PolicyNet;
 use crate::policy::{Policy, PolicyDefect, play};
 use crate::registry::{self, RegistryError};
+use crate::search::futures::Futures;
+use crate::search::{Search, Settings};
 use crate::stats::{self, Estimate};
 
 /// A policy that takes part, built afresh for each worker.
@@ -29,6 +32,21 @@ impl Contestant {
         let rule = name.to_owned();
         #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
         let build = Box::new(move || registry::build(&rule).unwrap());
+        Ok(Contestant { name: name.to_owned(), build })
+    }
+
+    /// A rule of the registry that may look ahead in this scenario.
+    ///
+    /// # Errors
+    /// As [`registry::build`].
+    pub fn rule_in(name: &str, scenario: &Scenario) -> Result<Contestant, RegistryError> {
+        let Some(settings) = Settings::parse(name)? else { return Contestant::rule(name) };
+        let (own, futures) = (name.to_owned(), Futures::of(scenario));
+        Search::with_futures(name, settings.clone(), futures.clone())?;
+        #[allow(clippy::unwrap_used, reason = "built above, and building has no other input")]
+        let build = Box::new(move || -> Box<dyn Policy> {
+            Box::new(Search::with_futures(own.as_str(), settings.clone(), futures.clone()).unwrap())
+        });
         Ok(Contestant { name: name.to_owned(), build })
     }
 

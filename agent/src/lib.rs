@@ -11,5 +11,6 @@ mod net_layout;
 pub mod packing;
 pub mod policy;
 pub mod registry;
+pub mod search;
 pub mod speed;
 pub mod stats;

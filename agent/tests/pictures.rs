@@ -18,6 +18,8 @@ use yardmaster_env::sim::{RoundRules, World};
 use yardmaster_env::units::{KindId, Span, Time};
 use yardmaster_env::view::Discipline;
 
+#[path = "pictures/kinds.rs"]
+mod kinds;
 #[path = "pictures/rounds.rs"]
 mod rounds;
 

@@ -14,8 +14,14 @@ pub struct Releases {
 }
 
 impl Releases {
-    /// Reads what runs now.
+    /// Reads what runs now. What outlives its estimate is expected to end at any moment.
     pub fn fill(&mut self, view: &View<'_>) {
+        self.fill_with(view, 0.0);
+    }
+
+    /// As [`Releases::fill`]; what outlives its estimate is expected to go on for `overdue` times as long as it has run. Of
+    /// lengths without a scale (Pareto with tail index 2) the mean rest is just what has passed: 1.
+    pub fn fill_with(&mut self, view: &View<'_>, overdue: f64) {
         self.now = view.now;
         self.free.clear();
         self.free.extend_from_slice(view.free_by_kind);
@@ -23,8 +29,9 @@ impl Releases {
         self.ends.iter_mut().for_each(Vec::clear);
         for running in view.running {
             let devices = running.nodes.iter().map(|share| share.devices).sum();
-            // A job that outlives its estimate is expected to end at any moment.
-            self.ends[running.slot].push((running.expected_finish.max(view.now), devices));
+            let late = running.expected_finish <= view.now && !running.fetching;
+            let rest = if late { view.now.since(running.ready).scaled(overdue) } else { Span::ZERO };
+            self.ends[running.slot].push((running.expected_finish.max(view.now + rest), devices));
         }
         self.ends.iter_mut().for_each(|ends| ends.sort_unstable());
     }

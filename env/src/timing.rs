@@ -4,6 +4,7 @@
 //! once for a cluster and a list of jobs, by the simulator and by the live service alike.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::catalog::{Catalog, DeviceClass};
 use crate::cluster::Cluster;
@@ -26,7 +27,7 @@ pub struct Timing {
     /// (step speeds of the workload, kinds): steps per second, 0 where they do not run.
     steps: Vec<Vec<f64>>,
     /// One per inference model asked by any job, ascending by model.
-    streams: Vec<Latencies>,
+    streams: Arc<Vec<Latencies>>,
     /// Jobs that can be run in several ways, with all of them.
     ways: BTreeMap<usize, Vec<Way>>,
 }
@@ -94,8 +95,8 @@ impl Timing {
         models.dedup();
         let floor =
             |model| workload.floors.iter().find(|(known, _)| *known == model).map(|(_, floor)| *floor);
-        let streams =
-            models.into_iter().map(|model| Latencies::new(catalog, &kinds, model, floor(model))).collect();
+        let streams = models.into_iter().map(|model| Latencies::new(catalog, &kinds, model, floor(model)));
+        let streams = Arc::new(streams.collect());
         let classes = kinds.iter().map(|&kind| catalog.device(kind).class).collect();
         let by_kind =
             |speeds: &StepSpeeds| kinds.iter().map(|&kind| speeds.on(kind).unwrap_or(0.0)).collect();
@@ -147,6 +148,31 @@ impl Timing {
             Task::Steps { speeds, .. } => self.measured(speeds, slot),
             Task::Request { .. } => None,
         }
+    }
+
+    /// The first `kept` jobs of this table, and after them those of another that `picks` names; both are of the same
+    /// device kinds. Where the other is another table, the speeds that came with it stand after those of this one.
+    pub(crate) fn spliced(&self, kept: usize, other: &Timing, picks: &[usize]) -> Timing {
+        debug_assert_eq!(self.kinds, other.kinds, "tables of different machines");
+        let kinds = self.kinds.len();
+        let mut timing = Timing {
+            kinds: self.kinds.clone(),
+            classes: self.classes.clone(),
+            jobs: self.jobs[..kept * kinds].to_vec(),
+            steps: self.steps.clone(),
+            streams: Arc::clone(&self.streams),
+            ways: self.ways.range(..kept).map(|(&at, ways)| (at, ways.clone())).collect(),
+        };
+        if !std::ptr::eq(self, other) {
+            timing.steps.extend(other.steps.iter().cloned());
+        }
+        for (at, &pick) in (kept..).zip(picks) {
+            timing.jobs.extend_from_slice(&other.jobs[pick * kinds..][..kinds]);
+            if let Some(ways) = other.ways.get(&pick) {
+                timing.ways.insert(at, ways.clone());
+            }
+        }
+        timing
     }
 
     /// Number of device kinds.
@@ -233,7 +259,7 @@ impl Timing {
 
     /// Leaves only the batch sizes that the catalogue has a row for.
     pub(crate) fn keep_measured_batches(&mut self, catalog: &Catalog) {
-        for stream in &mut self.streams {
+        for stream in Arc::make_mut(&mut self.streams) {
             for rows in &mut stream.variants {
                 for (&kind, spans) in self.kinds.iter().zip(&mut rows.by_kind) {
                     for (batch, span) in (1..).zip(spans) {
@@ -248,7 +274,7 @@ impl Timing {
 
     /// Leaves only the batches that fit: `fits` is asked for a model, a variant of the catalogue, a kind and a batch.
     pub(crate) fn keep_fitting_batches(&mut self, fits: impl Fn(InferenceId, u16, KindSlot, u32) -> bool) {
-        for stream in &mut self.streams {
+        for stream in Arc::make_mut(&mut self.streams) {
             for rows in &mut stream.variants {
                 for (slot, spans) in rows.by_kind.iter_mut().enumerate() {
                     let most = (1..=spans.len()).rev();

@@ -10,6 +10,7 @@ use crate::forecast::Forecast;
 use crate::job::{Job, Task};
 use crate::loads::{Loads, ModelBatch};
 use crate::rules::Rules;
+use crate::sim::Outlook;
 use crate::timing::{KindSlot, Timing, Way};
 use crate::units::{InferenceId, JobId, NodeId, Span, Time};
 
@@ -56,6 +57,8 @@ pub struct View<'a> {
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
     pub may_wait: bool,
+    /// Lets a planner try what would come of its decisions; `None` from whoever cannot simulate.
+    pub outlook: Option<Outlook<'a>>,
 }
 
 /// What two views that continue one another have in common. While it is the same, a [`JobId`] names the same job

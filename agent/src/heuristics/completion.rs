@@ -37,6 +37,10 @@ pub struct Weights {
     pub long: Span,
     /// How many of each kind.
     pub spare: u32,
+    /// How much longer than it has run what outlives its estimate is expected to run.
+    pub overdue: f64,
+    /// Exponent of the gang in the order of what could start; above 0 narrow jobs come first.
+    pub narrow: f64,
     /// How wide jobs run that leave the choice.
     pub width: Width,
     /// When to cut off what runs.
@@ -46,8 +50,9 @@ pub struct Weights {
 impl Default for Weights {
     fn default() -> Weights {
         let (alpha, beta, fetch, spare) = (1.0, 0.0, 1.0, 0);
+        let (long, overdue, narrow) = (Span::MAX, 0.0, 0.0);
         let (width, mover) = (Width::Own, Mover::default());
-        Weights { patient: true, alpha, beta, fetch, long: Span::MAX, spare, width, mover }
+        Weights { patient: true, alpha, beta, fetch, long, spare, overdue, narrow, width, mover }
     }
 }
 
@@ -121,7 +126,9 @@ impl EarliestCompletion {
                     continue;
                 }
                 let Some((wait, now)) = self.wait(view, form) else { continue };
-                let cost = wait.scaled(self.weights.alpha) + least;
+                // Requests are too short to price what they take from others.
+                let alpha = if work.stream.is_some() { 1.0 } else { self.weights.alpha };
+                let cost = wait.scaled(alpha) + least;
                 if best.is_none_or(|best| cost < best.cost) {
                     best = Some(Best { cost, end: wait + compute + setup, form, now });
                 }
@@ -132,7 +139,7 @@ impl EarliestCompletion {
 
     /// The factor for what the work takes from others.
     fn dear(&self, view: &View<'_>, work: Work, slot: KindSlot) -> f64 {
-        if self.weights.beta == 0.0 {
+        if self.weights.beta == 0.0 || work.stream.is_some() {
             return 1.0;
         }
         let each =
@@ -150,7 +157,7 @@ impl EarliestCompletion {
             return None;
         }
         if !self.filled {
-            self.releases.fill(view);
+            self.releases.fill_with(view, self.weights.overdue);
             self.filled = true;
         }
         self.releases.wait(form.slot, needed).map(|wait| (wait, false))
@@ -170,6 +177,7 @@ impl EarliestCompletion {
         let mut chosen: Option<(Span, Work, Form, u32)> = None;
         for work in waiting(view) {
             let Some(Best { cost, form, now: true, .. }) = self.best(view, work, true) else { continue };
+            let cost = self.narrowed(cost, form.gang);
             match self.batching.choose(view, work, form.slot) {
                 Serve::Now(batch) if chosen.is_none_or(|(least, ..)| cost < least) => {
                     chosen = Some((cost, work, form, batch));
@@ -180,6 +188,14 @@ impl EarliestCompletion {
         }
         let start = chosen.and_then(|(_, work, form, batch)| form.start(view, work, batch));
         start.ok_or(until)
+    }
+
+    /// What decides who starts first.
+    fn narrowed(&self, cost: Span, gang: u32) -> Span {
+        match self.weights.narrow {
+            0.0 => cost,
+            narrow => cost.scaled(libm::pow(f64::from(gang), narrow)),
+        }
     }
 
     /// What to cut off, if that is allowed and pays.

@@ -4,8 +4,8 @@ use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::{Discipline, Running, View};
 
 use super::Work;
-use super::moves::{devices, is_preemptible, left};
-use super::order::{Order, level};
+use super::moves::{devices, is_preemptible, left, span_here};
+use super::order::{Order, level, remaining};
 
 impl Order {
     /// Whether this order may cut off what runs here.
@@ -31,10 +31,12 @@ impl Order {
     fn lag(self, view: &View<'_>, run: &Running, head: Work) -> Option<u64> {
         match self {
             Order::Srpt => {
+                // Who is shorter wherever they run: else two jobs whose data is far away could cut each other off for ever.
+                let shorter = remaining(view, head) < rest(view, run)?;
                 // Both take the restart that the cut costs.
                 let restart = view.rules.resume.restarts.of(view.job(run.members[0]));
                 let need = head.span(view, run.slot)? + view.setup_on(head.job, run.slot) + restart;
-                left(view, run).0.checked_sub(need.0).filter(|&more| more > 0)
+                left(view, run).0.checked_sub(need.0).filter(|&more| more > 0 && shorter)
             }
             Order::Las { level: first } => {
                 let own = view.progress(head.job).received * u64::from(view.job(head.job).gang);
@@ -42,8 +44,9 @@ impl Order {
                 other.checked_sub(own).filter(|&more| more > 0).map(u64::from)
             }
             Order::RoundRobin { slice } => {
-                let ran = view.now.since(run.start);
-                (ran >= slice).then_some(ran.0)
+                // A slice begins when the job computes, or one that has long to prepare would never get on.
+                let ran = view.now.since(run.ready);
+                (!run.fetching && ran >= slice).then_some(ran.0)
             }
             _ => None,
         }
@@ -52,7 +55,7 @@ impl Order {
     /// When a run may come to give way by nothing but the time that passes.
     pub fn next_cut(self, view: &View<'_>) -> Option<Time> {
         let when = |run: &Running| match self {
-            Order::RoundRobin { slice } => Some(run.start + slice),
+            Order::RoundRobin { slice } => Some(run.ready + slice).filter(|_| !run.fetching),
             Order::Las { level: first } => {
                 let attained = attained(view, run);
                 let next = first.0.checked_shl(level(attained, first))?;
@@ -65,6 +68,14 @@ impl Order {
         let runs = view.running.iter().filter(|run| view.job(run.members[0]).request_model().is_none());
         runs.filter_map(when).filter(|&when| when > view.now).min()
     }
+}
+
+/// What a run leaves to be done, on the best kind for it.
+fn rest(view: &View<'_>, run: &Running) -> Option<Span> {
+    let work = Work { job: run.members[0], stream: None };
+    let computes = run.expected_finish.since(view.now.max(run.ready)).as_secs_f64();
+    let part = computes / span_here(view, run)?.as_secs_f64().max(1e-9);
+    Some(remaining(view, work).scaled(part.min(1.0)))
 }
 
 /// Device-time that a run's job has received.

@@ -1,7 +1,7 @@
 //! When to cut off what runs: for work that is much shorter, or to go on where it ends much sooner.
 //!
-//! A run that began at this very moment is never cut off, so that each run that is cut off has used up time, and no
-//! moment sees the same devices change hands twice.
+//! A run that began at this very moment is never cut off, so that no moment sees the same devices change hands twice; nor is
+//! one whose data is still on its way, or two jobs could keep each other from ever having theirs.
 
 use yardmaster_env::timing::KindSlot;
 use yardmaster_env::units::{JobId, Span};
@@ -52,7 +52,7 @@ impl Mover {
             return None;
         }
         let mut by_kind = vec![Vec::new(); view.timing.kinds()];
-        for run in view.running.iter().filter(|run| is_preemptible(view, run)) {
+        for run in view.running.iter().filter(|run| !run.fetching && is_preemptible(view, run)) {
             by_kind[run.slot].push((left(view, run), devices(run), run.sequence));
         }
         by_kind.iter_mut().for_each(|runs| runs.sort_unstable_by(|one, other| other.cmp(one)));
@@ -65,7 +65,7 @@ impl Mover {
             return None;
         }
         let mut best: Option<(Span, Move)> = None;
-        for run in view.running.iter().filter(|run| is_preemptible(view, run)) {
+        for run in view.running.iter().filter(|run| !run.fetching && is_preemptible(view, run)) {
             let here = left(view, run);
             for slot in 0..view.timing.kinds() {
                 let Some(form) = elsewhere(view, run, slot, weights.width) else { continue };
@@ -143,7 +143,7 @@ fn elsewhere(view: &View<'_>, run: &Running, slot: KindSlot, width: Width) -> Op
 }
 
 /// How long the rest that a run began with takes where it runs.
-fn span_here(view: &View<'_>, run: &Running) -> Option<Span> {
+pub(super) fn span_here(view: &View<'_>, run: &Running) -> Option<Span> {
     let (job, gang) = (run.members[0], devices(run));
     let way = view.ways(job).find(|way| way.choice.gang == gang && way.choice.batch == run.batch);
     let all = match way {

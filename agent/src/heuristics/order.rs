@@ -161,7 +161,7 @@ const LEVEL: Parameter = Parameter {
     default: 1.0,
     range: (1e-6, 1e6),
     whole: false,
-    tries: &[0.25, 1.0, 4.0, 16.0],
+    tries: &[0.3, 1.0, 3.0, 10.0],
     about: "device-hours of the first level; each further one is twice as long",
 };
 
@@ -226,7 +226,7 @@ impl Order {
 }
 
 /// What is left of the work on its best kind.
-fn remaining(view: &View<'_>, work: Work) -> Span {
+pub(super) fn remaining(view: &View<'_>, work: Work) -> Span {
     let left =
         |slot| if work.stream.is_some() { work.span(view, slot) } else { view.remaining(work.job, slot) };
     (0..view.timing.kinds()).filter_map(left).min().unwrap_or(Span::MAX)

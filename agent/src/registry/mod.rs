@@ -5,6 +5,7 @@ mod parameter;
 mod parse;
 mod whole;
 
+use yardmaster_env::objective::Objective;
 use yardmaster_env::sim::World;
 use yardmaster_env::view::Discipline;
 
@@ -20,6 +21,7 @@ use crate::heuristics::placement::{PLACEMENTS, Placing};
 use crate::heuristics::serving::{SERVINGS, Serving};
 use crate::heuristics::shared::Shared;
 use crate::policy::Policy;
+use crate::search::{Search, Settings};
 
 /// A name and one line on what it does.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +53,10 @@ pub fn entries() -> Vec<Entry> {
         about: "fcfs+wrr: arrivals dealt to devices by measured speed",
         parameters: &[],
     };
+    let search =
+        Entry { name: "search", part: "policy", about: crate::search::settings::ABOUT, parameters: &[] };
     let mut all: Vec<Entry> = WHOLE.iter().map(whole).collect();
+    all.push(search);
     all.extend(ORDERS.iter().map(entry("order")));
     all.push(wrr);
     all.extend(PLACEMENTS.iter().map(entry("placement")));
@@ -60,15 +65,37 @@ pub fn entries() -> Vec<Entry> {
     all
 }
 
-/// The policies that a comparison takes when it is asked for `all`: those that differ in this world.
+/// The policies that a comparison takes when it is asked for `all`: those that differ in this world, with the numbers
+/// that were best on validation episodes of such worlds (`docs/results/2026-11-21-rules`).
 pub fn standard(world: &World) -> Vec<&'static str> {
     if world.discipline.commits() {
         // A batch queue asks for an order and nothing else.
-        return vec!["random", "fcfs", "sjf", "smallest", "saf", "f1", "wfp3", "unicep"];
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "hrrn", "f1", "wfp3", "unicep"];
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
     if world.discipline == Discipline::Rounds {
         names.extend(["rr", "fifo-perf"]);
+        return names;
+    }
+    let jobs = || world.workload.jobs.iter();
+    if jobs().any(|job| job.request_model().is_none()) {
+        names.extend(["easy+sjf", "conservative+sjf", "min-min", "sufferage", "matching", "price"]);
+    }
+    if matches!(world.objective, Objective::Slowdown { .. }) {
+        names.push("price(spare=2)");
+    }
+    if world.data.is_some() {
+        names.extend(["mct(fetch=3)", "price(fetch=5)"]);
+    }
+    let elastic = jobs().any(|job| !job.choices.is_empty());
+    if elastic {
+        names.push("mct(width=0.5)");
+    }
+    if world.rules.preempt {
+        names.extend(["srpt", "las", "price(preempt=0.5,migrate=0.9)", "matching(replan=1)"]);
+    }
+    if elastic && world.rules.preempt {
+        names.push("price(alpha=1,beta=0,preempt=0.5,migrate=0.9,width=1)");
     }
     if world.timing.models().len() > 0 {
         names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
@@ -76,11 +103,15 @@ pub fn standard(world: &World) -> Vec<&'static str> {
     names
 }
 
-/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest.
+/// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest. A look-ahead takes what
+/// has been seen for what will come; see [`crate::search::Search::new`] for one that knows its scenario.
 ///
 /// A serving rule takes all requests upon itself, and leaves jobs to the rules it is joined to: `sjf+index`; alone, to
 /// `mct`.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
+    if let Some(settings) = Settings::parse(name)? {
+        return Ok(Box::new(Search::new(name, settings, None)?));
+    }
     let mut chosen = Chosen::default();
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;
@@ -104,7 +135,7 @@ fn build_plain(name: &str, chosen: Chosen) -> Result<Box<dyn Policy>, RegistryEr
     let placing = chosen.placing.map_or(Placing::Fastest, |(_, rule)| rule);
     let batching = chosen.batching.map_or(Batching::Largest, |(_, rule)| rule);
     Ok(match whole {
-        Some((rule, values)) => (rule.make)(Ingredients { name, values: &values, order, placing, batching }),
+        Some((rule, values)) => (rule.make)(Ingredients { name, values: &values, order, batching }),
         None => Box::new(Composite::new(name, order, placing, batching)),
     })
 }

@@ -69,6 +69,6 @@ fn values_are_written_into_names() {
     assert_eq!(with_values("sjf", &[]).unwrap(), "sjf");
     let error = |values: &[(usize, &str, f64)]| with_values("mct+timeout", values).unwrap_err().to_string();
     assert!(error(&[(2, "ms", 2.0)]).contains("has 2 parts, there is no part 2"));
-    assert!(error(&[(0, "ms", 2.0)]).contains("there is no parameter \"ms\", it takes none"));
+    assert!(error(&[(0, "ms", 2.0)]).contains("there is no parameter \"ms\", valid is fetch"));
     assert!(error(&[(1, "ms", -1.0)]).contains("it must be a number from 0 to 3600000"));
 }

@@ -11,7 +11,6 @@ use crate::heuristics::mapping::{Mapping, Prefer};
 use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
-use crate::heuristics::placement::Placing;
 use crate::heuristics::random::Random;
 use crate::heuristics::ways::Width;
 use crate::policy::Policy;
@@ -27,14 +26,12 @@ pub(super) struct WholeRule {
 }
 
 /// What a whole rule is made of. What was not named is the default of [`super::build`].
-#[allow(dead_code, reason = "which rule uses what is told by the table")]
 pub(super) struct Ingredients<'a> {
     /// What the policy is to be called.
     pub(super) name: &'a str,
     /// One value per parameter, in their order.
     pub(super) values: &'a [f64],
     pub(super) order: Order,
-    pub(super) placing: Placing,
     pub(super) batching: Batching,
 }
 
@@ -61,13 +58,13 @@ pub(super) const WHOLE: &[WholeRule] = &[
     WholeRule {
         name: "mct",
         about: "the start that ends first; work may wait for a busy faster device",
-        parameters: &[FETCH, WIDTH],
+        parameters: &[FETCH, Parameter { default: 0.0, ..OVERDUE }, WIDTH],
         takes: &["batching"],
         make: |of| {
-            let (fetch, width) = (of.values[0], width(of.values[1]));
+            let (fetch, overdue, width) = (of.values[0], of.values[1], width(of.values[2]));
             Box::new(EarliestCompletion::new(
                 of.name,
-                Weights { fetch, width, ..Weights::default() },
+                Weights { fetch, overdue, width, ..Weights::default() },
                 of.batching,
             ))
         },
@@ -89,10 +86,11 @@ pub(super) const WHOLE: &[WholeRule] = &[
     WholeRule {
         name: "price",
         about: "as mct; waits weigh more, and devices that others are fast on cost more",
-        parameters: &[ALPHA, BETA, FETCH, LONG, SPARE, PREEMPT, MIGRATE, WIDTH],
+        parameters: &[ALPHA, BETA, FETCH, LONG, SPARE, OVERDUE, NARROW, PREEMPT, MIGRATE, WIDTH],
         takes: &["batching"],
         make: |of| {
-            let &[alpha, beta, fetch, long, spare, preempt, migrate, extra] = of.values else {
+            let &[alpha, beta, fetch, long, spare, overdue, narrow, preempt, migrate, extra] = of.values
+            else {
                 unreachable!("one value per parameter")
             };
             let weights = Weights {
@@ -102,6 +100,8 @@ pub(super) const WHOLE: &[WholeRule] = &[
                 fetch,
                 long: hours(long),
                 spare: spare as u32,
+                overdue,
+                narrow,
                 width: width(extra),
                 mover: Mover { preempt, migrate },
             };
@@ -111,9 +111,11 @@ pub(super) const WHOLE: &[WholeRule] = &[
     WholeRule {
         name: "matching",
         about: "starts what the best schedule of all that waits starts now (an assignment problem)",
-        parameters: &[AHEAD],
+        parameters: &[AHEAD, OVERDUE, REPLAN],
         takes: &["batching"],
-        make: |of| Box::new(Matching::new(of.name, of.values[0], of.batching)),
+        make: |of| {
+            Box::new(Matching::new(of.name, of.values[0], of.values[1], of.values[2] == 1.0, of.batching))
+        },
     },
     WholeRule {
         name: "min-min",
@@ -175,6 +177,15 @@ const AHEAD: Parameter = Parameter {
     about: "jobs to come that a busy device keeps waiting",
 };
 
+const REPLAN: Parameter = Parameter {
+    name: "replan",
+    default: 0.0,
+    range: (0.0, 1.0),
+    whole: true,
+    tries: &[0.0, 1.0],
+    about: "1 also schedules anew what runs, where that may be preempted",
+};
+
 const ALPHA: Parameter = Parameter {
     name: "alpha",
     default: 2.0,
@@ -218,6 +229,24 @@ const SPARE: Parameter = Parameter {
     whole: true,
     tries: &[0.0, 1.0, 2.0],
     about: "how many devices of each kind it leaves free",
+};
+
+const OVERDUE: Parameter = Parameter {
+    name: "overdue",
+    default: 0.5,
+    range: (0.0, 100.0),
+    whole: false,
+    tries: &[0.0, 0.25, 0.5, 1.0],
+    about: "what outlives its estimate goes on for so many times as long as it has run",
+};
+
+const NARROW: Parameter = Parameter {
+    name: "narrow",
+    default: 0.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.25, 0.5, 1.0],
+    about: "exponent of the gang in the order of what could start; above 0 narrow jobs come first",
 };
 
 const PREEMPT: Parameter = Parameter {

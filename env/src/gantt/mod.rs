@@ -74,7 +74,7 @@ impl Chart {
     }
 }
 
-/// Slices of jobs in order of start, where jobs are sliced.
+/// Slices of jobs, where jobs are sliced or were cut off.
 fn slices(sim: &Simulator) -> Vec<Run<'_>> {
     let mut runs = Vec::new();
     for (at, record) in sim.records().iter().enumerate() {
@@ -91,18 +91,28 @@ fn slices(sim: &Simulator) -> Vec<Run<'_>> {
             });
         }
     }
-    runs.sort_by_key(|run| (run.start, run.held > run.start, run.job));
     runs
 }
 
-/// Jobs and batches in order of start; those that take no time first, for they leave their devices at once.
+/// Jobs, their slices, and batches in order of start; those that take no time first, for they leave their devices at
+/// once.
 fn runs(sim: &Simulator) -> Vec<Run<'_>> {
-    let jobs = &sim.world().workload.jobs;
-    if sim.records().iter().any(|record| !record.slices.is_empty()) {
-        return slices(sim);
+    let mut runs = whole(sim);
+    let sliced = slices(sim);
+    if !sliced.is_empty() {
+        runs.extend(sliced);
+        runs.sort_by_key(|run| (run.start, run.held > run.start, run.job));
     }
-    let started = |state: State| matches!(state, State::Running | State::Finished);
-    let records = sim.records().iter().enumerate().filter(|(_, record)| started(record.state));
+    runs
+}
+
+/// What ran in one piece.
+fn whole(sim: &Simulator) -> Vec<Run<'_>> {
+    let jobs = &sim.world().workload.jobs;
+    let in_one = |record: &Record| {
+        record.slices.is_empty() && matches!(record.state, State::Running | State::Finished)
+    };
+    let records = sim.records().iter().enumerate().filter(|(_, record)| in_one(record));
     let mut all: Vec<(JobId, &Record)> = records.map(|(at, record)| (JobId(at as u32), record)).collect();
     let batch = |record: &Record| (record.finish, record.nodes.first().map(|share| share.node), record.batch);
     all.sort_by_key(|&(job, record)| {

@@ -25,6 +25,11 @@ impl Census {
         self.0[to as usize] += 1;
     }
 
+    /// So many jobs are still to come.
+    pub(super) fn expect(&mut self, jobs: usize) {
+        self.0[State::Future as usize] = jobs;
+    }
+
     fn of(&self, state: State) -> usize {
         self.0[state as usize]
     }

@@ -232,6 +232,12 @@ impl Simulator {
         }
     }
 
+    /// How long a run truly computes from the moment it is ready.
+    pub(super) fn actual_length(&self, job: JobId, run: &Running) -> Span {
+        let size = Size { batch: run.batch, variant: run.variant };
+        self.lengths(job, &run.nodes, run.slot, size).actual
+    }
+
     /// Steps that a job has done, where these are kept.
     fn done(&self, job: JobId) -> u64 {
         if self.world.discipline == Discipline::Free { self.view().progress(job).steps } else { 0 }

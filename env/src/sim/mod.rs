@@ -22,6 +22,7 @@ mod legal;
 mod life;
 mod line;
 mod nodes;
+mod outlook;
 mod record;
 mod rounds;
 mod shares;
@@ -49,6 +50,7 @@ use life::{Cut, Held, Size};
 use line::Line;
 pub use nodes::NodeState;
 use nodes::Nodes;
+pub use outlook::{Arrival, Future, Outlook};
 pub use record::{Record, Slice, State};
 use rounds::RoundState;
 use slide::Slide;
@@ -213,6 +215,7 @@ impl Simulator {
             loads: self.loads.as_ref(),
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
+            outlook: Outlook::of(self),
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Nodes {
     /// Since when none is.
     pub(super) idle_since: Vec<Time>,
     /// Changes before this one have happened.
-    changed: usize,
+    pub(super) changed: usize,
 }
 
 impl Nodes {

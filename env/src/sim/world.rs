@@ -269,6 +269,31 @@ impl World {
         }
     }
 
+    /// The same world with another course of things.
+    pub(super) fn with_course(
+        &self,
+        workload: Workload,
+        timing: Timing,
+        next: BTreeMap<JobId, Vec<JobId>>,
+    ) -> World {
+        World {
+            cluster: self.cluster.clone(),
+            workload,
+            timing,
+            discipline: self.discipline,
+            objective: self.objective,
+            hold: self.hold,
+            rounds: self.rounds,
+            serving: self.serving,
+            rules: self.rules.clone(),
+            rates: self.rates.clone(),
+            data: self.data.clone(),
+            loads: self.loads.clone(),
+            memory: self.memory.clone(),
+            next,
+        }
+    }
+
     /// Whether jobs can be cut off and go on later, so that their progress has to be kept.
     pub(super) fn keeps_progress(&self) -> bool {
         self.rules.preempt
@@ -369,7 +394,7 @@ impl World {
 }
 
 /// The stages that follow each stage.
-fn stages(workload: &Workload) -> Result<BTreeMap<JobId, Vec<JobId>>, WorldError> {
+pub(super) fn stages(workload: &Workload) -> Result<BTreeMap<JobId, Vec<JobId>>, WorldError> {
     let mut next: BTreeMap<JobId, Vec<JobId>> = BTreeMap::new();
     for (at, job) in workload.jobs.iter().enumerate() {
         let Some(before) = job.after else { continue };

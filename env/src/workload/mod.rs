@@ -30,6 +30,7 @@ pub use estimates::Estimates;
 pub use faults::{Faults, Maintenance, Repair};
 pub use lublin::{LublinSource, Population};
 pub use pipelines::{PipelineSource, Stage};
+pub(crate) use random::Random;
 pub use random::derive_seed;
 pub use regimes::{Durations, Order, Regimes, Segment};
 pub use replay::{Replay, Start};

@@ -5,7 +5,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// xoshiro256++ with the distributions that the generators need.
 #[derive(Clone, Debug)]
-pub(super) struct Random(Xoshiro256PlusPlus);
+pub(crate) struct Random(Xoshiro256PlusPlus);
 
 /// The seed of part `index` of what `seed` generates; SplitMix64's mixing keeps the parts apart.
 pub fn derive_seed(seed: u64, index: u64) -> u64 {
@@ -16,7 +16,7 @@ pub fn derive_seed(seed: u64, index: u64) -> u64 {
 }
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
@@ -36,7 +36,7 @@ impl Random {
     }
 
     /// Uniform among `0..count`; 0 if there are none.
-    pub(super) fn below(&mut self, count: usize) -> usize {
+    pub(crate) fn below(&mut self, count: usize) -> usize {
         ((self.uniform() * count as f64) as usize).min(count.saturating_sub(1))
     }
 
@@ -68,7 +68,7 @@ impl Random {
     }
 
     /// Standard normal, by the polar method.
-    pub(super) fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         loop {
             let (x, y) = (self.between(-1.0, 1.0), self.between(-1.0, 1.0));
             let square = x * x + y * y;
