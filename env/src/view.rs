@@ -327,6 +327,12 @@ impl<'a> View<'a> {
     /// How long the job or a batch of such requests would hold these nodes before it computes: until its data is there
     /// and its model is loaded, as far as can be told now.
     pub fn setup(&self, id: JobId, nodes: &[Share]) -> Span {
+        self.setup_as(id, nodes, None)
+    }
+
+    /// As [`View::setup`], for requests that are served by a variant (of [`Timing::variants`]); the default one if
+    /// `None`.
+    pub fn setup_as(&self, id: JobId, nodes: &[Share], variant: Option<u16>) -> Span {
         let longest = |of: &dyn Fn(NodeId) -> Span| nodes.iter().map(|share| of(share.node)).max();
         let inputs = &self.job(id).inputs;
         let fetch = self.data.filter(|_| !inputs.is_empty());
@@ -334,16 +340,18 @@ impl<'a> View<'a> {
         let model = self.job(id).request_model();
         let load = self.loads.zip(model).and_then(|(loads, model)| {
             longest(&|node| {
-                loads.time(node, ModelBatch { model, variant: self.served_as(model, node), batch: 1 })
+                let variant = self.served_as(model, node, variant);
+                loads.time(node, ModelBatch { model, variant, batch: 1 })
             })
         });
         fetch.unwrap_or(Span::ZERO) + load.unwrap_or(Span::ZERO)
     }
 
-    /// The variant of the catalogue that a node serves if nobody chooses.
-    fn served_as(&self, model: InferenceId, node: NodeId) -> u16 {
+    /// The variant in the catalogue, by default the one that a node serves if nobody chooses.
+    fn served_as(&self, model: InferenceId, node: NodeId, variant: Option<u16>) -> u16 {
         self.timing.stream_of(model).map_or(0, |stream| {
-            let variant = self.timing.default_variant(stream, self.slot_of(node));
+            let default = || self.timing.default_variant(stream, self.slot_of(node));
+            let variant = variant.unwrap_or_else(default);
             self.timing.catalog_variant(stream, variant)
         })
     }
@@ -372,6 +380,11 @@ impl<'a> View<'a> {
     /// Devices of one kind for a job: the single node that is ready first; among those, and for gangs that need
     /// several, as [`View::place`]. `None` if not enough are free.
     pub fn place_job(&self, id: JobId, slot: KindSlot) -> Option<Placement> {
+        self.place_as(id, slot, None)
+    }
+
+    /// As [`View::place_job`], for requests that are served by a variant; the default one if `None`.
+    pub fn place_as(&self, id: JobId, slot: KindSlot, variant: Option<u16>) -> Option<Placement> {
         let job = self.job(id);
         if !self.needs_setup(id) {
             return self.place(slot, job.gang);
@@ -379,7 +392,8 @@ impl<'a> View<'a> {
         let enough = |node: &&NodeId| self.free[node.index()] >= job.gang;
         let share = |node: &NodeId| Share { node: *node, devices: job.gang };
         let nodes = self.cluster.nodes_of(slot).iter().filter(enough);
-        let best = nodes.min_by_key(|node| (self.setup(id, &[share(node)]), self.free[node.index()]));
+        let best =
+            nodes.min_by_key(|node| (self.setup_as(id, &[share(node)], variant), self.free[node.index()]));
         match best {
             Some(node) => Some(Placement::from_iter([share(node)])),
             None => self.place(slot, job.gang),

@@ -48,7 +48,7 @@ impl Backfill {
     }
 
     fn new(name: String, order: Order, batching: Batching, all: bool) -> Backfill {
-        let others = Composite::new(name, order, Placing::Fastest, batching);
+        let others = Composite::new(name, order, Placing::Fastest, batching.clone());
         Backfill { order, batching, all, releases: Releases::default(), profiles: Vec::new(), others }
     }
 
@@ -109,7 +109,7 @@ impl Backfill {
     }
 
     /// A start on the best kind where it delays nobody, for work that has no reservation to wait for.
-    fn elsewhere(&self, view: &View<'_>, work: Work) -> Option<Decision> {
+    fn elsewhere(&mut self, view: &View<'_>, work: Work) -> Option<Decision> {
         let gang = view.job(work.job).gang;
         let open = |slot: &KindSlot| {
             let span = work.span(view, *slot).map(|span| span + view.setup_on(work.job, *slot));
@@ -133,6 +133,7 @@ impl Policy for Backfill {
     }
 
     fn reset(&mut self, seed: u64) {
+        self.batching.reset();
         self.others.reset(seed);
     }
 

@@ -259,6 +259,7 @@ impl Policy for EarliestCompletion {
     fn reset(&mut self, _seed: u64) {
         self.ranked.reset();
         self.prices.reset();
+        self.batching.reset();
         self.planned = None;
     }
 

@@ -97,6 +97,7 @@ impl Policy for Composite {
 
     fn reset(&mut self, seed: u64) {
         self.placing.reset(seed);
+        self.batching.reset();
         self.ranked.reset();
     }
 

@@ -53,7 +53,7 @@ struct Mapped {
 impl Mapping {
     /// Maps by this rule.
     pub fn new(name: impl Into<String>, prefer: Prefer, batching: Batching) -> Mapping {
-        let others = EarliestCompletion::eft(name, batching);
+        let others = EarliestCompletion::eft(name, batching.clone());
         Mapping { prefer, batching, releases: Releases::default(), ready: Vec::new(), others }
     }
 
@@ -151,6 +151,7 @@ impl Policy for Mapping {
     }
 
     fn reset(&mut self, seed: u64) {
+        self.batching.reset();
         self.others.reset(seed);
     }
 

@@ -1,5 +1,6 @@
 //! Classical rules: an order, a placement and a batching rule make a policy; some rules choose all at once.
 
+pub mod aimd;
 pub mod assignment;
 pub mod backfill;
 pub mod batching;
@@ -16,6 +17,8 @@ pub mod placement;
 pub mod prices;
 pub mod random;
 pub mod ranked;
+pub mod serving;
+pub mod shared;
 pub mod ways;
 
 use yardmaster_env::timing::KindSlot;

@@ -16,7 +16,7 @@ pub enum RegistryError {
     Twice {
         /// The whole name.
         policy: String,
-        /// `order`, `placement` or `batching`.
+        /// `order`, `placement`, `batching` or `serving`.
         part: &'static str,
         /// The one.
         first: String,

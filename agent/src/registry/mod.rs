@@ -18,6 +18,8 @@ use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::composite::Composite;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
+use crate::heuristics::serving::{SERVINGS, Serving};
+use crate::heuristics::shared::Shared;
 use crate::policy::Policy;
 use crate::search::{Search, Settings};
 
@@ -26,7 +28,7 @@ use crate::search::{Search, Settings};
 pub struct Entry {
     /// What to ask the registry for.
     pub name: &'static str,
-    /// `policy`, `order`, `placement` or `batching`.
+    /// `policy`, `order`, `placement`, `batching` or `serving`.
     pub part: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -59,6 +61,7 @@ pub fn entries() -> Vec<Entry> {
     all.push(wrr);
     all.extend(PLACEMENTS.iter().map(entry("placement")));
     all.extend(BATCHINGS.iter().map(entry("batching")));
+    all.extend(SERVINGS.iter().map(entry("serving")));
     all
 }
 
@@ -102,6 +105,9 @@ pub fn standard(world: &World) -> Vec<&'static str> {
 
 /// Builds the policy of this name. Defaults: order fcfs, placement fastest, batching largest. A look-ahead takes what
 /// has been seen for what will come; see [`crate::search::Search::new`] for one that knows its scenario.
+///
+/// A serving rule takes all requests upon itself, and leaves jobs to the rules it is joined to: `sjf+index`; alone, to
+/// `mct`.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     if let Some(settings) = Settings::parse(name)? {
         return Ok(Box::new(Search::new(name, settings, None)?));
@@ -110,6 +116,17 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;
     }
+    let Some((rule, serving)) = chosen.serving.take() else { return build_plain(name, chosen) };
+    if let Some((second, _)) = chosen.batching {
+        return Err(RegistryError::Twice { policy: name.into(), part: "batching", first: rule, second });
+    }
+    let alone = chosen.whole.is_none() && chosen.order.is_none() && chosen.placing.is_none();
+    let jobs = if alone { build("mct")? } else { build_plain(name, chosen)? };
+    Ok(Box::new(Shared::new(name, serving, jobs)))
+}
+
+/// Without a serving rule.
+fn build_plain(name: &str, chosen: Chosen) -> Result<Box<dyn Policy>, RegistryError> {
     let whole = chosen.whole.as_ref().map(|(_, whole)| whole.clone());
     if let Some((rule, _)) = &whole {
         chosen.check_whole(name, rule)?;
@@ -171,6 +188,7 @@ enum Found {
     Order(&'static Rule<Order>),
     Placing(&'static Rule<Placing>),
     Batching(&'static Rule<Batching>),
+    Serving(&'static Rule<Serving>),
 }
 
 impl Found {
@@ -180,6 +198,7 @@ impl Found {
             Found::Order(rule) => rule.parameters,
             Found::Placing(rule) => rule.parameters,
             Found::Batching(rule) => rule.parameters,
+            Found::Serving(rule) => rule.parameters,
         }
     }
 }
@@ -192,7 +211,8 @@ fn find(policy: &str, part: &Part<'_>) -> Result<Found, RegistryError> {
     let order = named(ORDERS, part.rule).map(Found::Order);
     let placing = || named(PLACEMENTS, part.rule).map(Found::Placing);
     let batching = || named(BATCHINGS, part.rule).map(Found::Batching);
-    let found = order.or_else(placing).or_else(batching).or_else(whole);
+    let serving = || named(SERVINGS, part.rule).map(Found::Serving);
+    let found = order.or_else(placing).or_else(batching).or_else(serving).or_else(whole);
     found.ok_or_else(|| RegistryError::Unknown { name: policy.to_owned(), near: near(part.rule) })
 }
 
@@ -203,6 +223,7 @@ struct Chosen {
     order: Option<(String, Order)>,
     placing: Option<(String, Placing)>,
     batching: Option<(String, Batching)>,
+    serving: Option<(String, Serving)>,
 }
 
 impl Chosen {
@@ -214,6 +235,7 @@ impl Chosen {
             Found::Order(rule) => set(&mut self.order, policy, "order", name, (rule.make)(&values)),
             Found::Placing(rule) => set(&mut self.placing, policy, "placement", name, (rule.make)(&values)),
             Found::Batching(rule) => set(&mut self.batching, policy, "batching", name, (rule.make)(&values)),
+            Found::Serving(rule) => set(&mut self.serving, policy, "serving", name, (rule.make)(&values)),
             Found::Whole(rule) => set(&mut self.whole, policy, "whole", name, (rule, values)),
         }
     }

@@ -353,7 +353,7 @@ impl Simulator {
     /// Whether the policy could cut something off for what waits.
     fn may_preempt(&self) -> bool {
         self.world.rules.preempt
-            && !self.queue.is_empty()
+            && self.all_waiting() > 0
             && self.running.iter().any(|run| self.is_preemptible(run))
     }
 
