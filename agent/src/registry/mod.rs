@@ -98,7 +98,19 @@ pub fn standard(world: &World) -> Vec<&'static str> {
         names.push("price(alpha=1,beta=0,preempt=0.5,migrate=0.9,width=1)");
     }
     if world.timing.models().len() > 0 {
-        names.extend(["edf", "fcfs+timeout", "mct+one", "mct+timeout"]);
+        names.extend([
+            "edf",
+            "fcfs+timeout",
+            "mct+one",
+            "mct+timeout",
+            "mct+deadline",
+            "mct+aimd",
+            "mct+symphony",
+        ]);
+        names.extend(["max-weight", "gc-mu", "index", "tardiness"]);
+        if jobs().any(|job| job.request_model().is_none()) {
+            names.push("price+tardiness");
+        }
     }
     names
 }
