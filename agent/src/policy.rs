@@ -17,6 +17,12 @@ pub trait Policy: Send {
 
     /// A legal decision for this moment.
     fn decide(&mut self, view: &View<'_>) -> Decision;
+
+    /// A copy that goes on from here by itself, for planners; `None` from a policy that cannot be copied, of which a
+    /// new one has to do.
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        None
+    }
 }
 
 impl<P: Policy + ?Sized> Policy for Box<P> {
@@ -30,6 +36,10 @@ impl<P: Policy + ?Sized> Policy for Box<P> {
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
         (**self).decide(view)
+    }
+
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        (**self).fork()
     }
 }
 

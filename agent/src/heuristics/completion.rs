@@ -256,6 +256,10 @@ impl Policy for EarliestCompletion {
         &self.name
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn reset(&mut self, _seed: u64) {
         self.ranked.reset();
         self.prices.reset();

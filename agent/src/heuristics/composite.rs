@@ -95,6 +95,10 @@ impl Policy for Composite {
         &self.name
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn reset(&mut self, seed: u64) {
         self.placing.reset(seed);
         self.batching.reset();

@@ -150,6 +150,10 @@ impl Policy for Mapping {
         self.others.name()
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn reset(&mut self, seed: u64) {
         self.batching.reset();
         self.others.reset(seed);

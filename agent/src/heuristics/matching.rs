@@ -293,6 +293,10 @@ impl Policy for Matching {
         self.others.name()
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(self.clone()))
+    }
+
     fn reset(&mut self, seed: u64) {
         self.others.reset(seed);
         self.prices.reset();

@@ -80,6 +80,12 @@ impl Policy for Shared {
         &self.name
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        let (name, streams, free, free_by_kind) = Default::default();
+        let (serving, jobs, patience) = (self.serving.clone(), self.jobs.fork()?, self.patience);
+        Some(Box::new(Shared { name, serving, jobs, patience, streams, free, free_by_kind }))
+    }
+
     fn reset(&mut self, seed: u64) {
         self.serving.reset();
         self.jobs.reset(seed);

@@ -32,6 +32,7 @@ pub struct Search {
     settings: Settings,
     futures: Futures,
     base: Box<dyn Policy>,
+    /// Decides in the futures where the base cannot be copied.
     tail: Box<dyn Policy>,
     candidates: Candidates,
     seed: u64,
@@ -121,7 +122,16 @@ impl Search {
             outlook.imagine(&Future { episode: episode.as_deref(), since, arrivals: &arrivals, seed })
         };
         trials.retain_mut(|trial| {
-            let cost = roll_out(start.clone(), trial.decision.clone(), &mut *self.tail);
+            // The base goes on as it stands now, with what it has learned.
+            let mut fork = self.base.fork();
+            let tail = match &mut fork {
+                Some(tail) => &mut **tail,
+                None => {
+                    self.tail.reset(0);
+                    &mut *self.tail
+                }
+            };
+            let cost = roll_out(start.clone(), trial.decision.clone(), tail);
             trial.costs.extend(cost);
             cost.is_some()
         });
@@ -182,7 +192,6 @@ fn gain(own: &Trial, other: &Trial, caution: f64) -> f64 {
 /// The cost of all that follows a decision; `None` if it is illegal.
 fn roll_out(mut sim: Simulator, decision: Decision, tail: &mut dyn Policy) -> Option<f64> {
     sim.apply(decision).ok()?;
-    tail.reset(0);
     while let Some(view) = sim.next_decision() {
         let decision = tail.decide(&view);
         sim.apply(decision).ok()?;
