@@ -116,10 +116,11 @@ impl EarliestCompletion {
             return None;
         }
         let mut best: Option<Best> = None;
+        let cheapest = self.cheapest(view, work);
         for slot in slots {
+            let dear = cheapest.map_or(1.0, |cheapest| self.dear(view, work, slot, cheapest));
             for form in self.weights.width.forms(view, work, slot) {
                 let Form { compute, setup, .. } = form;
-                let dear = self.dear(view, work, slot);
                 let least = compute.scaled(dear) + setup.scaled(self.weights.fetch);
                 if best.is_some_and(|best| least >= best.cost) {
                     // Even without a wait it would not cost less.
@@ -137,14 +138,23 @@ impl EarliestCompletion {
         best
     }
 
-    /// The factor for what the work takes from others.
-    fn dear(&self, view: &View<'_>, work: Work, slot: KindSlot) -> f64 {
+    /// What the work takes of the cluster where that is least, at today's prices; `None` where they do not count.
+    fn cheapest(&self, view: &View<'_>, work: Work) -> Option<f64> {
         if self.weights.beta == 0.0 || work.stream.is_some() {
-            return 1.0;
+            return None;
         }
-        let each =
-            |slot| Some(work.span(view, slot)?.as_secs_f64() / f64::from(work.most(view, slot).max(1)));
-        libm::pow(self.prices.inefficiency(slot, each), self.weights.beta)
+        let prices = (0..view.timing.kinds()).filter_map(|slot| self.price(view, work, slot));
+        Some(prices.fold(f64::INFINITY, f64::min)).filter(|least| *least > 0.0)
+    }
+
+    fn price(&self, view: &View<'_>, work: Work, slot: KindSlot) -> Option<f64> {
+        self.prices.known(slot).and_then(|price| Some(price * work.span(view, slot)?.as_secs_f64()))
+    }
+
+    /// The factor for what the work takes from others: what it takes here over the least, to the power of `beta`.
+    fn dear(&self, view: &View<'_>, work: Work, slot: KindSlot, cheapest: f64) -> f64 {
+        let inefficiency = self.price(view, work, slot).map_or(1.0, |price| price / cheapest);
+        if self.weights.beta == 1.0 { inefficiency } else { libm::pow(inefficiency, self.weights.beta) }
     }
 
     /// How long until devices should be free, and whether they are; `None` if they will not be waited for.
@@ -257,7 +267,9 @@ impl Policy for EarliestCompletion {
     }
 
     fn fork(&self) -> Option<Box<dyn Policy>> {
-        Some(Box::new(self.clone()))
+        let mut fork = self.clone();
+        fork.prices.fix();
+        Some(Box::new(fork))
     }
 
     fn reset(&mut self, _seed: u64) {

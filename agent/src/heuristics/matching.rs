@@ -294,7 +294,9 @@ impl Policy for Matching {
     }
 
     fn fork(&self) -> Option<Box<dyn Policy>> {
-        Some(Box::new(self.clone()))
+        let mut fork = self.clone();
+        fork.prices.fix();
+        Some(Box::new(fork))
     }
 
     fn reset(&mut self, seed: u64) {

@@ -33,6 +33,8 @@ pub struct Prices {
     by_kind: Vec<f64>,
     /// Jobs that had arrived when they were computed.
     seen: usize,
+    /// They stay as they are, once there are any.
+    fixed: bool,
 }
 
 impl Prices {
@@ -41,8 +43,17 @@ impl Prices {
         *self = Prices::default();
     }
 
+    /// These prices for ever: the mix of a few imagined arrivals tells nothing new, and a programme to be solved in each
+    /// future would cost more than all else.
+    pub fn fix(&mut self) {
+        self.fixed = !self.by_kind.is_empty();
+    }
+
     /// Takes in what has arrived.
     pub fn update(&mut self, view: &View<'_>) {
+        if self.fixed {
+            return;
+        }
         let arrived = view.jobs.len();
         let enough = (arrived.min(LATELY) as f64 * CHANGE).ceil() as usize;
         if arrived == self.seen || arrived < self.seen + enough {
@@ -59,16 +70,9 @@ impl Prices {
         self.by_kind.get(slot).copied().unwrap_or(1.0)
     }
 
-    /// What the work takes of the cluster on a kind, over what it takes where that is least: at least 1.
-    ///
-    /// `seconds` tells how long it takes by kind, `None` where it does not run.
-    pub fn inefficiency(&self, slot: KindSlot, seconds: impl Fn(KindSlot) -> Option<f64>) -> f64 {
-        let price = |slot: KindSlot| Some(self.by_kind.get(slot)? * seconds(slot)?);
-        let least = (0..self.by_kind.len()).filter_map(price).fold(f64::INFINITY, f64::min);
-        match price(slot) {
-            Some(own) if least > 0.0 => own / least,
-            _ => 1.0,
-        }
+    /// The same; `None` until there is a mix.
+    pub fn known(&self, slot: KindSlot) -> Option<f64> {
+        self.by_kind.get(slot).copied()
     }
 }
 
