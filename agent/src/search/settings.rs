@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::registry::{self, RegistryError};
 
-/// How far a look-ahead looks. In a name: `search(base=mct,candidates=10,futures=24,horizon=20)`.
+/// How far a look-ahead looks. In a name: `search(base=mct,candidates=10,futures=32,horizon=40)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The rule that decides unless something better is found, and all that follows in the futures.
@@ -29,9 +29,9 @@ impl Default for Settings {
         Settings {
             base: "mct".to_owned(),
             candidates: 10,
-            futures: 24,
-            horizon: 20,
-            caution: 1.5,
+            futures: 32,
+            horizon: 40,
+            caution: 2.5,
             ms: 0.0,
             clairvoyant: false,
         }
@@ -43,8 +43,8 @@ pub const ABOUT: &str =
     "look-ahead: tries decisions on imagined futures in which a rule goes on: search(base=mct,...)";
 
 /// Parameters with what they are, for messages.
-const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (24), horizon in arrivals (20), \
-                          caution in standard errors (1.5), ms a decision (0: no limit), clairvoyant (0 or 1)";
+const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (32), horizon in arrivals (40), \
+                          caution in standard errors (2.5), ms a decision (0: no limit), clairvoyant (0 or 1)";
 
 impl Settings {
     /// Those of a name; `None` if it names no look-ahead.
