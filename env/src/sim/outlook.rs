@@ -79,13 +79,21 @@ struct Imagination<'a> {
     future: &'a Future<'a>,
     /// Where jobs to come are copied from.
     source: &'a World,
+    /// Data sets that the jobs which have arrived read, each as often as it was read.
+    read: Vec<ArtefactId>,
+    /// Whether stages hand on data.
+    hands_on: bool,
     random: Random,
 }
 
 impl<'a> Imagination<'a> {
     fn new(sim: &'a Simulator, future: &'a Future<'a>) -> Imagination<'a> {
         let source = future.episode.unwrap_or(&sim.world);
-        Imagination { sim, future, source, random: Random::new(future.seed) }
+        let arrived = &sim.world.workload.jobs[..sim.arrived];
+        let jobs = arrived.iter().filter(|job| job.request_model().is_none());
+        let read = jobs.flat_map(|job| job.inputs.iter().copied()).collect();
+        let hands_on = arrived.iter().any(|job| job.output.is_some());
+        Imagination { sim, future, source, read, hands_on, random: Random::new(future.seed) }
     }
 
     fn simulator(mut self) -> Simulator {
@@ -121,7 +129,7 @@ impl<'a> Imagination<'a> {
     fn arrived(&self) -> Workload {
         let (workload, arrived) = (&self.sim.world.workload, self.sim.arrived);
         let mut speeds = workload.speeds.clone();
-        if self.future.episode.is_some() {
+        if !std::ptr::eq(self.source, &*self.sim.world) {
             speeds.extend(self.source.workload.speeds.iter().cloned());
         }
         Workload {
@@ -231,19 +239,14 @@ impl<'a> Imagination<'a> {
             return;
         }
         job.inputs.clear();
-        let workload = &self.sim.world.workload;
-        let read: Vec<ArtefactId> = workload.jobs[..self.sim.arrived]
-            .iter()
-            .filter(|job| job.request_model().is_none())
-            .flat_map(|job| job.inputs.iter().copied())
-            .collect();
-        let handed_on = workload.jobs[..self.sim.arrived].iter().any(|job| job.output.is_some());
-        if matches!(job.task, Task::Request { .. }) || handed_on || workload.artefacts.is_empty() {
+        let all = self.sim.world.workload.artefacts.len();
+        if matches!(job.task, Task::Request { .. }) || self.hands_on || all == 0 {
             return;
         }
-        let (seen, all) = (read.len(), workload.artefacts.len());
+        let seen = self.read.len();
         let pick = self.random.below(seen + all);
-        job.inputs.push(read.get(pick).copied().unwrap_or(ArtefactId((pick.saturating_sub(seen)) as u32)));
+        job.inputs
+            .push(self.read.get(pick).copied().unwrap_or(ArtefactId((pick.saturating_sub(seen)) as u32)));
     }
 
     /// The truth about a job to come. What its user claims is what it takes: users of another episode are wrong in ways
