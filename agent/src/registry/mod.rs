@@ -159,6 +159,7 @@ fn build_plain(name: &str, chosen: Chosen) -> Result<Box<dyn Policy>, RegistryEr
 /// As [`build`].
 pub fn parameters(policy: &str) -> Result<Vec<(String, &'static [Parameter])>, RegistryError> {
     build(policy)?;
+    refuse_search(policy)?;
     let of = |part: &Part<'_>| Ok((part.rule.to_owned(), find(policy, part)?.parameters()));
     parse::parts(policy)?.iter().map(of).collect()
 }
@@ -170,6 +171,7 @@ pub fn parameters(policy: &str) -> Result<Vec<(String, &'static [Parameter])>, R
 /// As [`build`]; a part or a parameter that there is not, a value out of its range.
 pub fn with_values(policy: &str, values: &[(usize, &str, f64)]) -> Result<String, RegistryError> {
     build(policy)?;
+    refuse_search(policy)?;
     let parts = parse::parts(policy)?;
     if let Some(&(part, ..)) = values.iter().find(|(part, ..)| *part >= parts.len()) {
         return Err(RegistryError::NoSuchPart { policy: policy.to_owned(), parts: parts.len(), part });
@@ -184,6 +186,17 @@ pub fn with_values(policy: &str, values: &[(usize, &str, f64)]) -> Result<String
         names.push(written(part.rule, known, &given));
     }
     Ok(names.join("+"))
+}
+
+/// A look-ahead has settings of its own, and plays with the tuned form of its base.
+fn refuse_search(policy: &str) -> Result<(), RegistryError> {
+    match Settings::parse(policy)? {
+        None => Ok(()),
+        Some(Settings { base, .. }) => Err(RegistryError::Parameter {
+            part: policy.to_owned(),
+            why: format!("a look-ahead is not tuned; tune its base, {base}"),
+        }),
+    }
 }
 
 /// `rule(parameter=value,...)`.

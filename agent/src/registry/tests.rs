@@ -19,6 +19,15 @@ fn every_entry_builds() {
 }
 
 #[test]
+fn a_look_ahead_is_not_tuned() {
+    for refused in
+        [parameters("search(base=price)").map(|_| ()), with_values("search(base=price)", &[]).map(|_| ())]
+    {
+        assert!(refused.unwrap_err().to_string().contains("tune its base, price"));
+    }
+}
+
+#[test]
 fn mistakes_are_named() {
     assert!(error("sfj").starts_with("unknown policy \"sfj\", did you mean sjf or "));
     assert!(error("sjf+fcfs").contains("two order rules: sjf and fcfs"));
