@@ -76,8 +76,9 @@ impl Library {
     fn episodes(&self) -> &[Known] {
         self.episodes.get_or_init(|| {
             let seeds = (0..EPISODES).map(|number| Split::Train.seed(BASE, number));
-            // A seed that gives no world, if there is one, is left out: there are others.
-            seeds.filter_map(|seed| self.scenario.world(seed).ok()).map(Known::new).collect()
+            // A seed that gives no world, or nothing to do, is left out: there are others.
+            let worlds = seeds.filter_map(|seed| self.scenario.world(seed).ok());
+            worlds.filter(|world| !world.workload.is_empty()).map(Known::new).collect()
         })
     }
 
@@ -86,7 +87,7 @@ impl Library {
         let (episodes, elapsed) = (self.episodes(), elapsed(view));
         let mut best: Option<(f64, &Known, usize)> = None;
         for _ in 0..CHOICE {
-            let known = &episodes[below(random, episodes.len())];
+            let Some(known) = episodes.get(below(random, episodes.len())) else { break };
             let jobs = &known.world.workload.jobs;
             let last = jobs.len().saturating_sub(horizon.min(jobs.len() / 2)).max(1);
             let at = below(random, last);
