@@ -108,16 +108,19 @@ impl Config {
         }
     }
 
-    /// Many environments, large minibatches, two epochs, a small network: as many steps a second as it learns with.
+    /// Many environments, long rollouts, large minibatches, few epochs: many steps a second.
     pub fn large_batch() -> Self {
         Self {
-            total_timesteps: 5_000_000,
-            num_envs: 256,
-            num_steps: 64,
-            learning_rate: 3e-3,
-            update_epochs: 2,
+            total_timesteps: 2_000_000,
+            num_envs: 64,
+            num_steps: 256,
             minibatch_size: 8192,
-            hidden: 32,
+            update_epochs: 4,
+            learning_rate: 5e-3,
+            gamma: 0.98,
+            gae_lambda: 0.9,
+            ent_coef: 0.0,
+            clip_vloss: false,
             ..Self::standard()
         }
     }

@@ -1,5 +1,6 @@
 //! The update: PPO's losses and their gradients, by hand, over one rollout.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
@@ -10,6 +11,9 @@ use super::rollout::{Rollout, hide};
 use crate::adam::Adam;
 use crate::ppo::Losses;
 use crate::seed::{Purpose, stream};
+
+/// Rows whose gradients are computed together, so that the activations stay in the cache.
+const CHUNK: usize = 128;
 
 /// Steps that are learned from together; rows as in [`Rollout`].
 #[derive(Clone, Debug, Default)]
@@ -120,18 +124,37 @@ impl Update {
         batch: &Minibatch,
         config: &Config,
     ) -> [f64; 6] {
-        net.actor.forward(weights, &batch.obs, &mut self.actor);
-        net.critic.forward(weights, &batch.obs, &mut self.critic);
-        hide(&mut self.actor.out, &batch.mask);
-        let mut sums = [0.0; 6];
-        policy_gradient(&self.actor.out, batch, config, &mut self.of_logits, &mut sums);
-        value_gradient(&self.critic.out, batch, config, &mut self.of_values, &mut sums);
+        let rows = batch.actions.len();
         self.gradient.clear();
         self.gradient.resize(weights.len(), 0.0);
-        let Self { scratch, gradient, .. } = self;
-        net.actor.backward(weights, &batch.obs, &self.actor, &self.of_logits, scratch, gradient);
-        net.critic.backward(weights, &batch.obs, &self.critic, &self.of_values, scratch, gradient);
-        sums.map(|sum| sum / batch.actions.len() as f64)
+        let mut sums = [0.0; 6];
+        for first in (0..rows).step_by(CHUNK) {
+            self.add_gradient(net, weights, (batch, first..rows.min(first + CHUNK)), config, &mut sums);
+        }
+        sums.map(|sum| sum / rows as f64)
+    }
+
+    /// Adds the share of some rows.
+    fn add_gradient(
+        &mut self,
+        net: &ActorCritic,
+        weights: &[f32],
+        (batch, rows): (&Minibatch, Range<usize>),
+        config: &Config,
+        sums: &mut [f64; 6],
+    ) {
+        let Self { actor, critic, of_logits, of_values, scratch, gradient, .. } = self;
+        let all = batch.actions.len();
+        let width = batch.obs.len() / all;
+        let obs = &batch.obs[rows.start * width..rows.end * width];
+        net.actor.forward(weights, obs, actor);
+        net.critic.forward(weights, obs, critic);
+        let actions = batch.mask.len() / all;
+        hide(&mut actor.out, &batch.mask[rows.start * actions..rows.end * actions]);
+        policy_gradient(&actor.out, (batch, rows.clone()), config, of_logits, sums);
+        value_gradient(&critic.out, (batch, rows), config, of_values, sums);
+        net.actor.backward(weights, obs, actor, of_logits, scratch, gradient);
+        net.critic.backward(weights, obs, critic, of_values, scratch, gradient);
     }
 
     /// What the last call of [`Update::gradient`] found: (weights)
@@ -140,59 +163,71 @@ impl Update {
     }
 }
 
-/// The gradient of the clipped objective and the entropy bonus by the logits (rows, actions), where illegal actions
-/// have minus infinity; adds to the sums of policy loss, entropy, divergences and clipped ratios.
+/// What a row's logits say: probabilities, where illegal actions with minus infinity have none.
+struct Softmax {
+    log_sum: f32,
+    entropy: f32,
+}
+
+impl Softmax {
+    fn new(logits: &[f32]) -> Self {
+        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let log_sum = logits.iter().map(|logit| (logit - highest).exp()).sum::<f32>().ln() + highest;
+        // Zero times minus infinity is not zero: an illegal action has no share in the entropy.
+        let legal = logits.iter().filter(|logit| logit.is_finite());
+        let entropy = legal.map(|logit| (logit - log_sum).exp() * (log_sum - logit)).sum();
+        Self { log_sum, entropy }
+    }
+}
+
+/// The gradient of the clipped objective and the entropy bonus by the logits (rows, actions) of these rows of the
+/// minibatch; adds to the sums of policy loss, entropy, divergences and clipped ratios.
 fn policy_gradient(
     logits: &[f32],
-    batch: &Minibatch,
+    (batch, rows): (&Minibatch, Range<usize>),
     config: &Config,
     out: &mut Vec<f32>,
     sums: &mut [f64; 6],
 ) {
-    let rows = batch.actions.len();
-    let width = logits.len() / rows;
-    let share = 1.0 / rows as f32;
+    let share = 1.0 / batch.actions.len() as f32;
+    let width = logits.len() / rows.len();
     out.clear();
-    for (row, logits) in logits.chunks_exact(width).enumerate() {
-        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let log_sum = logits.iter().map(|logit| (logit - highest).exp()).sum::<f32>().ln() + highest;
-        // Zero times minus infinity is not zero: an illegal action has no share in the entropy.
-        let own_entropy =
-            |logit: &f32| if logit.is_finite() { (logit - log_sum).exp() * (log_sum - logit) } else { 0.0 };
-        let entropy: f32 = logits.iter().map(own_entropy).sum();
-        let action = batch.actions[row];
+    for (row, logits) in rows.zip(logits.chunks_exact(width)) {
+        let Softmax { log_sum, entropy } = Softmax::new(logits);
+        let (action, advantage) = (batch.actions[row], batch.advantages[row]);
         let log_ratio = logits[action] - log_sum - batch.log_probs[row];
-        let (ratio, advantage) = (log_ratio.exp(), batch.advantages[row]);
-        let bounded = ratio.clamp(1.0 - config.clip_coef, 1.0 + config.clip_coef);
-        let objective = (ratio * advantage).min(bounded * advantage);
-        let of_log_prob =
-            if ratio * advantage <= bounded * advantage { -ratio * advantage * share } else { 0.0 };
+        let ratio = log_ratio.exp();
+        let bounded = ratio.clamp(1.0 - config.clip_coef, 1.0 + config.clip_coef) * advantage;
+        let free = ratio * advantage;
+        // The lesser objective counts; in the bounded one, beyond the bound, the policy has no part.
+        let of_log_prob = if free <= bounded { -free * share } else { 0.0 };
         out.extend(logits.iter().enumerate().map(|(k, logit)| {
             if !logit.is_finite() {
                 return 0.0;
             }
             let (log_prob, probability) = (logit - log_sum, (logit - log_sum).exp());
             let taken = if k == action { 1.0 } else { 0.0 };
-            of_log_prob * (taken - probability) + config.ent_coef * share * probability * (log_prob + entropy)
+            let of_entropy = -probability * (log_prob + entropy);
+            of_log_prob * (taken - probability) - config.ent_coef * share * of_entropy
         }));
-        let beyond = f64::from(u8::from((ratio - 1.0).abs() > config.clip_coef));
-        let kl = f64::from(ratio - 1.0 - log_ratio);
-        let row = [-f64::from(objective), 0.0, f64::from(entropy), kl, -f64::from(log_ratio), beyond];
-        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        let beyond = u8::from((ratio - 1.0).abs() > config.clip_coef);
+        let kl = ratio - 1.0 - log_ratio;
+        let row = [-free.min(bounded), 0.0, entropy, kl, -log_ratio, f32::from(beyond)];
+        sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += f64::from(value));
     }
 }
 
-/// The gradient of the value loss by the values (rows); adds to its sum.
+/// The gradient of the value loss by the values of these rows of the minibatch: (rows); adds to its sum.
 fn value_gradient(
     values: &[f32],
-    batch: &Minibatch,
+    (batch, rows): (&Minibatch, Range<usize>),
     config: &Config,
     out: &mut Vec<f32>,
     sums: &mut [f64; 6],
 ) {
-    let weight = config.vf_coef / values.len() as f32;
+    let weight = config.vf_coef / batch.actions.len() as f32;
     out.clear();
-    for (row, value) in values.iter().enumerate() {
+    for (row, value) in rows.zip(values) {
         let (old, target) = (batch.values[row], batch.returns[row]);
         let error = value - target;
         let mut loss = error * error;
