@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::{Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
@@ -20,11 +19,6 @@ pub enum LearnedError {
     /// Its prior is not in the registry.
     #[error("the policy's prior cannot be built: {0}")]
     Prior(#[from] RegistryError),
-}
-
-/// The action that a prior rule takes, if it is among the candidates.
-pub fn prior_action(prior: &mut dyn Policy, view: &View<'_>, candidates: &Candidates) -> Option<usize> {
-    candidates.action_of(view, &prior.decide(view))
 }
 
 /// A network that decides. Ties go to the lowest action.
@@ -62,13 +56,24 @@ impl Policy for Learned {
         &self.name
     }
 
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(Learned {
+            name: self.name.clone(),
+            net: Arc::clone(&self.net),
+            prior: self.prior.fork()?,
+            observer: Observer::default(),
+            scratch: Scratch::default(),
+        }))
+    }
+
     fn reset(&mut self, seed: u64) {
         self.prior.reset(seed);
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        self.observer.observe(view);
-        let prior = prior_action(&mut *self.prior, view, &self.observer.candidates);
+        let proposal = self.prior.decide(view);
+        self.observer.observe(view, Some(proposal));
+        let prior = self.observer.candidates.proposal();
         let action = self.net.choose(self.observer.observation(), prior, &mut self.scratch);
         let decision = action.and_then(|action| self.observer.candidates.decision(view, action));
         decision.unwrap_or(Decision::Wait { until: None })

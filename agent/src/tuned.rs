@@ -132,6 +132,12 @@ impl Tuned {
         })
     }
 
+    /// The rule that was best, with its values.
+    pub fn best(&self) -> Option<&str> {
+        let best = self.policies.iter().min_by(|one, other| one.after.value.total_cmp(&other.after.value));
+        best.map(|rule| rule.tuned.as_str())
+    }
+
     /// As which name a policy plays; `None` if it was not tuned, or nothing was better than what it is.
     pub fn plays_as(&self, policy: &str) -> Option<&str> {
         let rule = self.policies.iter().find(|rule| rule.policy == policy)?;

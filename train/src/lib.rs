@@ -18,5 +18,6 @@ pub mod ppo;
 pub mod rollout;
 pub mod scheduling;
 pub mod seed;
+pub mod teach;
 pub mod trainer;
 pub mod vector;

@@ -36,6 +36,8 @@ pub struct Sample {
     pub reward: f32,
     /// Time until the next decision.
     pub elapsed: f32,
+    /// What each action costs more than the prior's: (actions); empty where no teacher was asked.
+    pub regrets: Vec<f32>,
 }
 
 /// Where the time of an episode went.
@@ -73,6 +75,28 @@ pub enum Acting {
     Prior,
 }
 
+/// Plays one episode in each environment, each on a trace of its own, and asks the teacher about some of the decisions.
+pub fn play_taught<E: Environment>(
+    envs: &mut [E],
+    net: &PolicyNet,
+    config: &Config,
+    iteration: u64,
+    acting: Acting,
+) -> Vec<Episode> {
+    let one = |(trace, env): (usize, &mut E)| {
+        let mut random = stream(config.seed, Purpose::Actions, iteration, trace as u64);
+        let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
+        env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
+        let mut ask = |env: &mut E| {
+            let asked = teacher.random::<f32>() < config.teach_share;
+            if asked { env.regrets(&mut teacher).unwrap_or_default() } else { Vec::new() }
+        };
+        let episode = episode_with(env, net, config.max_decisions, acting, &mut random, &mut ask);
+        Episode { trace, ..episode }
+    };
+    envs.par_iter_mut().enumerate().map(one).collect()
+}
+
 /// Plays one episode in each environment. Environment `i` draws from (seed, iteration, i) and shares its trace
 /// with its neighbours, so neither threads nor earlier iterations change an episode.
 pub fn play<E: Environment>(
@@ -103,6 +127,18 @@ pub fn episode<E: Environment>(
     acting: Acting,
     random: &mut Xoshiro256PlusPlus,
 ) -> Episode {
+    episode_with(env, net, max_decisions, acting, random, &mut |_| Vec::new())
+}
+
+/// As [`episode`]; `ask` gives what a teacher says of a decision, if anything.
+fn episode_with<E: Environment>(
+    env: &mut E,
+    net: &PolicyNet,
+    max_decisions: usize,
+    acting: Acting,
+    random: &mut Xoshiro256PlusPlus,
+    ask: &mut dyn FnMut(&mut E) -> Vec<f32>,
+) -> Episode {
     let mut scratch = Scratch::default();
     let mut samples = Vec::new();
     let mut last = None;
@@ -115,12 +151,13 @@ pub fn episode<E: Environment>(
         assert!(!logits.is_empty(), "the environment asks for a decision without a legal action");
         let uniform = random.random::<f64>();
         let (action, log_prob) = choose(logits, acting, state.prior, uniform);
-        let chosen = Instant::now();
+        spent.forward += begin.elapsed();
+        let regrets = ask(env);
+        let begin = Instant::now();
         let step = env.step(action);
-        spent.forward += chosen - begin;
-        spent.environment += chosen.elapsed();
+        spent.environment += begin.elapsed();
         let (reward, elapsed) = (step.reward, step.elapsed);
-        samples.push(Sample { state, action, log_prob, reward, elapsed });
+        samples.push(Sample { state, action, log_prob, reward, elapsed, regrets });
         if step.terminated {
             break;
         }

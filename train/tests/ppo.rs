@@ -98,7 +98,8 @@ fn only_legal_actions_have_a_share_in_log_probabilities_and_entropy() {
 
     let lessons: Vec<Lesson<'_>> =
         samples.iter().map(|&sample| Lesson { sample, advantage: 1.0, target: 0.0 }).collect();
-    let pass = Pass { config: &config, iteration: 1, lambda: net.lambda(), rate: 1.0, loss: Loss::Ppo };
+    let (lambda, rate, loss) = (net.lambda(), 1.0, Loss::Ppo);
+    let pass = Pass { config: &config, iteration: 1, lambda, rate, loss, critic_only: false };
     let losses = trainer.learner().clone().update(&lessons, &pass);
     // The same weights: each ratio is one, though one side saw the decision alone and the other in a padded batch.
     assert!(losses.old_approx_kl.abs() < 1e-6 && losses.clipfrac == 0.0, "{losses:?}");
