@@ -1,7 +1,7 @@
 //! An actor and a critic for flat observations: two layers of tanh each, in one flat vector of weights.
 //!
-//! Forward and backward passes are written by hand and work on a whole minibatch at a time. At this size the calls of
-//! an automatic differentiation cost several times the arithmetic; `tests/vector.rs` compares the gradients with libtorch's.
+//! Forward and backward passes are written by hand and work on many rows at a time. At this size the calls of an
+//! automatic differentiation weigh more than the arithmetic; `tests/vector.rs` compares the gradients with libtorch's.
 
 use ndarray::ArrayView2;
 use rand_xoshiro::Xoshiro256PlusPlus;
