@@ -137,7 +137,10 @@ impl Scheduling {
     fn tries(&self, prior: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
         let candidates = self.env.candidates();
         let is_start = |action: &usize| {
-            candidates.list.get(*action).is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
+            candidates
+                .list
+                .get(*action)
+                .is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
         };
         let others = (0..candidates.actions()).filter(|action| *action != prior);
         let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
@@ -162,7 +165,8 @@ impl Scheduling {
     /// The prior built anew, for one that cannot be copied.
     #[allow(clippy::panic, reason = "it was built before by the same name")]
     fn fresh_prior(&self) -> Box<dyn Policy> {
-        registry::build(self.prior.name()).unwrap_or_else(|error| panic!("the prior was built before: {error}"))
+        registry::build(self.prior.name())
+            .unwrap_or_else(|error| panic!("the prior was built before: {error}"))
     }
 }
 
@@ -258,7 +262,8 @@ impl Judge {
         names.sort();
         names.dedup();
         let mut judge = Self { scenario, prior, seeds, worlds, rules: Vec::new() };
-        let rules: Vec<Contestant> = names.iter().map(|name| Contestant::rule(name)).collect::<Result<_, _>>()?;
+        let rules: Vec<Contestant> =
+            names.iter().map(|name| Contestant::rule(name)).collect::<Result<_, _>>()?;
         judge.rules = judge.rows(&rules)?;
         Ok(judge)
     }

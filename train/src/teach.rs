@@ -72,8 +72,10 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
             let chosen: Vec<&Taught> = order[range].iter().map(|&at| &taught[at]).collect();
             let total = chosen.len() as f64;
             let one = &*learner;
-            let shares: Vec<Vec<f32>> =
-                chosen.par_chunks(SHARD).map(|part| gradient(one, part, unit, lambda, total, config)).collect();
+            let shares: Vec<Vec<f32>> = chosen
+                .par_chunks(SHARD)
+                .map(|part| gradient(one, part, unit, lambda, total, config))
+                .collect();
             let sum = shares.into_iter().reduce(|mut sum, share| {
                 sum.iter_mut().zip(&share).for_each(|(sum, more)| *sum += more);
                 sum
