@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use yardmaster_agent::explain::gain::Tail;
 use yardmaster_env::metrics::SLOWDOWN_FLOOR_S;
 use yardmaster_env::objective::Objective;
 use yardmaster_env::view::Discipline;
@@ -30,6 +31,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Choose the parameters of rules on validation episodes
     Tune(Tune),
+    /// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
+    Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
     /// Place pods for good and measure how much of the GPUs they can use
@@ -215,6 +218,71 @@ pub(crate) struct Tune {
     /// Write what was chosen, for `bench --tuned` (- for standard output)
     #[arg(long, value_name = "FILE.toml|-")]
     pub(crate) out: PathBuf,
+}
+
+/// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
+///
+/// With --decision: the candidates with their probabilities, what each feature adds to them, what rules would have done,
+/// and the state of the cluster. Without: how often the policy differs from the rule, in what, and what that gains,
+/// measured at a sample of such decisions: both are taken, and the same tail goes on to the end of the episode as it
+/// truly comes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// Frozen policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
+    /// Scenario: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) scenario: String,
+    /// Which test episodes, as for bench
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// With --decision: number of the episode, counted from 0; the first is that of simulate
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "decision")]
+    pub(crate) episode: u64,
+    /// Explain this decision of the policy in that episode, counted from 0
+    #[arg(long, value_name = "K")]
+    pub(crate) decision: Option<usize>,
+    /// Test episodes to be compared in [default: 20]
+    #[arg(long, value_name = "N", conflicts_with = "decision", value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) episodes: Option<u64>,
+    /// The rule to compare with [default: the best in validation of those tuned for the scenario]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Option<String>,
+    /// Decisions to measure of each kind of difference, at most [default: 100]
+    #[arg(long, value_name = "N", conflicts_with = "decision", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) samples: Option<u64>,
+    /// Who goes on after a decision that is measured [default: rule, with which the gains add up to the whole]
+    #[arg(long, value_enum, conflicts_with = "decision")]
+    pub(crate) tail: Option<GoesOn>,
+    /// With --decision: candidates and features to show; JSON has all of them [default: 8]
+    #[arg(long, value_name = "N", requires = "decision", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) top: Option<u64>,
+    /// Write everything as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the text as Markdown (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// Who goes on after a decision that is measured.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum GoesOn {
+    /// The rule
+    #[default]
+    Rule,
+    /// The policy
+    Policy,
+}
+
+impl From<GoesOn> for Tail {
+    fn from(tail: GoesOn) -> Tail {
+        match tail {
+            GoesOn::Rule => Tail::Rule,
+            GoesOn::Policy => Tail::Policy,
+        }
+    }
 }
 
 fn repetitions(text: &str) -> Result<usize, String> {

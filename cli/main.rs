@@ -6,6 +6,7 @@ mod bench;
 mod catalog;
 mod columns;
 mod distributions;
+mod explain;
 mod file;
 mod html;
 mod input;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use yardmaster_env::candidates::Candidates;
-use yardmaster_env::observe::{Observer, Schema};
+use yardmaster_env::observe::{Observation, Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
 use crate::frozen::{Frozen, FrozenError};
-use crate::net::{PolicyNet, Scratch};
+use crate::net::{PolicyNet, Scratch, first_highest};
 use crate::policy::Policy;
 use crate::registry::{self, RegistryError};
 
@@ -55,6 +55,41 @@ impl Learned {
         frozen.verify_golden()?;
         Ok(Learned::new(name, Arc::new(frozen.net().clone()), &frozen.card().origin.prior)?)
     }
+
+    /// Its network.
+    pub fn net(&self) -> &PolicyNet {
+        &self.net
+    }
+
+    /// What it makes of a moment, for itself and for those who ask why it decides so.
+    pub fn weigh(&mut self, view: &View<'_>) -> Weighed<'_> {
+        self.observer.observe(view);
+        let prior = prior_action(&mut *self.prior, view, &self.observer.candidates);
+        let observation = self.observer.observation();
+        let logits = self.net.logits(observation, prior, &mut self.scratch);
+        Weighed { observation, candidates: &self.observer.candidates, prior, logits }
+    }
+}
+
+/// A moment as a network sees it, and what it makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Weighed<'a> {
+    /// What it sees.
+    pub observation: &'a Observation,
+    /// What the actions stand for.
+    pub candidates: &'a Candidates,
+    /// The prior rule's action, if it is among the candidates.
+    pub prior: Option<usize>,
+    /// (actions)
+    pub logits: &'a [f32],
+}
+
+impl Weighed<'_> {
+    /// What is decided: the action of the highest logit, the first of equals; to wait where there is none.
+    pub fn decision(&self, view: &View<'_>) -> Decision {
+        let decision = first_highest(self.logits).and_then(|action| self.candidates.decision(view, action));
+        decision.unwrap_or(Decision::Wait { until: None })
+    }
 }
 
 impl Policy for Learned {
@@ -67,10 +102,16 @@ impl Policy for Learned {
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        self.observer.observe(view);
-        let prior = prior_action(&mut *self.prior, view, &self.observer.candidates);
-        let action = self.net.choose(self.observer.observation(), prior, &mut self.scratch);
-        let decision = action.and_then(|action| self.observer.candidates.decision(view, action));
-        decision.unwrap_or(Decision::Wait { until: None })
+        self.weigh(view).decision(view)
+    }
+
+    fn fork(&self) -> Option<Box<dyn Policy>> {
+        Some(Box::new(Learned {
+            name: self.name.clone(),
+            net: Arc::clone(&self.net),
+            prior: self.prior.fork()?,
+            observer: Observer::default(),
+            scratch: Scratch::default(),
+        }))
     }
 }

@@ -132,6 +132,11 @@ impl Tuned {
         })
     }
 
+    /// The rule with the lowest mean in validation, all with their best values.
+    pub fn best(&self) -> Option<&TunedRule> {
+        self.policies.iter().min_by(|one, other| one.after.value.total_cmp(&other.after.value))
+    }
+
     /// As which name a policy plays; `None` if it was not tuned, or nothing was better than what it is.
     pub fn plays_as(&self, policy: &str) -> Option<&str> {
         let rule = self.policies.iter().find(|rule| rule.policy == policy)?;
@@ -176,6 +181,16 @@ mod tests {
             "scenario = \"tiny\"\ndigest = \"{digest}\"\nepisodes = 2\nseed = 1\ncommand = \"c\"\n[[policies]]\n\
              policy = \"{policy}\"\ntuned = \"{tuned}\"\ntried = 3\nbefore = {value}\nafter = {value}\nratio = {value}\n"
         )
+    }
+
+    #[test]
+    fn the_best_rule_has_the_lowest_mean() {
+        for (name, best) in [("sweeps", "price"), ("serving-burst", "tardiness")] {
+            let tuned = embedded(&builtin(name).unwrap()).unwrap().unwrap();
+            let found = tuned.best().unwrap();
+            assert!(found.policy.contains(best), "{name}: {}", found.policy);
+            assert!(tuned.policies.iter().all(|rule| rule.after.value >= found.after.value));
+        }
     }
 
     fn error(text: &str) -> String {

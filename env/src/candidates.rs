@@ -331,7 +331,7 @@ fn begun(view: &View<'_>, job: JobId) -> bool {
 }
 
 /// Whether two waiting jobs can stand for each other.
-fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
+pub fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
     if begun(view, one) || begun(view, other) {
         return false;
     }
