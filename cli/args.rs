@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Choose the parameters of rules on validation episodes
     Tune(Tune),
+    /// Judge frozen policies on test episodes and write the table of a README
+    Results(Results),
     /// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
     Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
@@ -220,6 +222,38 @@ pub(crate) struct Tune {
     pub(crate) out: PathBuf,
 }
 
+/// Judge frozen policies on test episodes and write the table of a README
+///
+/// Each policy plays in the scenarios that its card names, against fcfs, sjf, wrr and the best rule of the scenario, which
+/// is chosen on validation episodes among all rules with tuned parameters. An interrupted run goes on from OUT.partial.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Results {
+    /// Frozen policies
+    #[arg(value_name = "FILE.safetensors", required = true)]
+    pub(crate) checkpoints: Vec<PathBuf>,
+    /// A Markdown file whose part between `<!-- table` and `<!-- end of table -->` is written anew
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) out: PathBuf,
+    /// Put the rows into this folder, as test.json.gz and validation.json.gz, and the table as table.md
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rows: Option<PathBuf>,
+    /// Where policies play whose card names no scenario: built-in names or TOML files, separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
+    /// Rows of `bench --json` with look-ahead on the same test episodes, perhaps .gz, to be compared with
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) search: Vec<PathBuf>,
+    /// Test episodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub(crate) episodes: u64,
+    /// Validation episodes that the best rule is chosen on
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) validation: u64,
+    /// Which test and validation episodes
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
 /// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
 ///
 /// With --decision: the candidates with their probabilities, what each feature adds to them, what rules would have done,
@@ -249,7 +283,7 @@ pub(crate) struct Explain {
     /// The rule to compare with [default: the best in validation of those tuned for the scenario]
     #[arg(long, value_name = "NAME")]
     pub(crate) rule: Option<String>,
-    /// Decisions to measure of each kind of difference, at most [default: 100]
+    /// Decisions to measure of each kind of difference, at most [default: 500]
     #[arg(long, value_name = "N", conflicts_with = "decision", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) samples: Option<u64>,
     /// Who goes on after a decision that is measured [default: rule, with which the gains add up to the whole]

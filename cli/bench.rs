@@ -1,7 +1,7 @@
 //! `yardmaster bench`: the same held-out episodes for every policy.
 
 pub(crate) mod field;
-mod journal;
+pub(crate) mod journal;
 pub(crate) mod source;
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use yardmaster_env::spec::BUILTIN;
 use crate::args::Bench;
 use crate::output::Output;
 use crate::{html, input, report, rows_csv, speed};
-use field::Field;
+use field::{Field, Named};
 use journal::Journal;
 use source::Source;
 
@@ -83,7 +83,11 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     check_columns(&args.columns)?;
     let sources = sources(args)?;
     let tuned = field::tuned_files(args, &sources)?;
-    let field = |source| Field::new(args, source, tuned.as_deref());
+    let named = Named { policies: &args.policies, checkpoints: &args.checkpoint };
+    let field = |source: Source| {
+        let seeds = source.seeds(args);
+        Field::new(named, source, seeds, tuned.as_deref())
+    };
     let fields: Vec<Field> = sources.into_iter().map(field).collect::<Result<_>>()?;
     let beside = args.json.as_deref().filter(|path| path.is_file() || !path.exists());
     let journal = beside.filter(|path| *path != Path::new("-")).map(Journal::beside).transpose()?;

@@ -25,7 +25,7 @@ use crate::report::Style;
 /// Episodes to be compared in, unless told otherwise.
 const EPISODES: u64 = 20;
 /// Decisions measured of each kind of difference.
-const SAMPLES: u64 = 100;
+const SAMPLES: u64 = 500;
 /// Candidates and features that are shown.
 const TOP: u64 = 8;
 
@@ -127,7 +127,8 @@ impl Cast {
             rule_is,
         };
         let cast = Cast { frozen, scenario, rule, question };
-        cast.learned().with_context(|| format!("{} is not a usable frozen policy", args.checkpoint.display()))?;
+        cast.learned()
+            .with_context(|| format!("{} is not a usable frozen policy", args.checkpoint.display()))?;
         Ok(cast)
     }
 
@@ -179,7 +180,8 @@ impl Cast {
 /// The rule to compare with, and how it was chosen.
 fn rule(name: Option<&str>, scenario: &Scenario) -> Result<(Contestant, String)> {
     if let Some(name) = name {
-        let rule = Contestant::tuned_rule(name, None, Some(scenario)).with_context(|| format!("--rule {name}"))?;
+        let rule =
+            Contestant::tuned_rule(name, None, Some(scenario)).with_context(|| format!("--rule {name}"))?;
         return Ok((rule, "as asked for".to_owned()));
     }
     let spec = scenario.spec();
@@ -187,7 +189,10 @@ fn rule(name: Option<&str>, scenario: &Scenario) -> Result<(Contestant, String)>
         Some((best, episodes)) => {
             let plays_as = Some(best.tuned.as_str()).filter(|tuned| *tuned != best.policy);
             let rule = Contestant::tuned_rule(&best.policy, plays_as, Some(scenario))?;
-            Ok((rule, format!("the best of the rules tuned for {}, by {episodes} validation episodes", spec.name)))
+            Ok((
+                rule,
+                format!("the best of the rules tuned for {}, by {episodes} validation episodes", spec.name),
+            ))
         }
         None => {
             let rule = Contestant::tuned_rule(&spec.prior, None, Some(scenario))?;

@@ -16,6 +16,7 @@ mod output;
 mod pack;
 mod published;
 mod report;
+mod results;
 mod rows_csv;
 mod silence;
 mod simulate;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Results(args) => results::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),

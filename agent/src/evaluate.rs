@@ -136,9 +136,8 @@ pub(crate) fn finish_patiently(sim: &mut Simulator, policy: &mut dyn Policy) -> 
 /// # Errors
 /// An illegal decision, for people.
 pub(crate) fn apply(sim: &mut Simulator, policy: &str, decision: Decision) -> Result<(), String> {
-    sim.apply(decision).map_err(|why| {
-        PolicyDefect { policy: policy.to_owned(), now_ns: sim.now().0, why }.to_string()
-    })
+    sim.apply(decision)
+        .map_err(|why| PolicyDefect { policy: policy.to_owned(), now_ns: sim.now().0, why }.to_string())
 }
 
 /// How often a policy has waited in a row, with work to do and nothing running.
@@ -258,8 +257,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use yardmaster_env::spec::{Split, builtin};
     use super::*;
+    use yardmaster_env::spec::{Split, builtin};
 
     /// Breaks off in the way that it is told to.
     struct Broken(bool);

@@ -37,7 +37,7 @@ pub(super) fn text(question: &Question, episode: u64, told: &Explained, top: usi
     if let Some(why) = &told.why {
         contrast(&mut text, &told.options[0], why, top, style);
     }
-    sides(&mut text, told, top, style);
+    sides(&mut text, told, top);
     let meaning = format!("{MEANING} Standard error of a share: at most {}.", number(told.share_error));
     text + &match style {
         Style::Terminal => wrapped(&meaning, 110, 0),
@@ -85,7 +85,8 @@ fn candidates(text: &mut String, told: &Explained, top: usize, style: Style) {
     };
     // What a rule would do is shown, however improbable.
     let shown = |(at, option): &(usize, &Choice)| *at < top || !by(option).is_empty();
-    let rows: Vec<&Choice> = told.options.iter().enumerate().filter(shown).map(|(_, option)| option).collect();
+    let rows: Vec<&Choice> =
+        told.options.iter().enumerate().filter(shown).map(|(_, option)| option).collect();
     for option in &rows {
         table.add_row([
             format!("{:.2} %", 100.0 * option.probability),
@@ -111,7 +112,8 @@ fn witness(text: &mut String, question: &Question, other: &Other) {
         "rule" => format!("The rule {policy} ({})", question.rule_is),
         _ => format!("The prior {policy}"),
     };
-    let verdict = difference.map_or("the same".to_owned(), |difference| format!("the policy {}", difference.words()));
+    let verdict =
+        difference.map_or("the same".to_owned(), |difference| format!("the policy {}", difference.words()));
     let listed = if action.is_none() { "; that is not among the candidates" } else { "" };
     let _ = writeln!(text, "- {who} would: {act} ({verdict}{listed}).");
 }
@@ -139,17 +141,18 @@ fn contrast(text: &mut String, chosen: &Choice, why: &Why, top: usize, style: St
 }
 
 /// What speaks for and against each of the first candidates.
-fn sides(text: &mut String, told: &Explained, top: usize, style: Style) {
-    let mut table = style.table();
-    table.set_header(["candidate", "speaks for it", "speaks against it"]);
+fn sides(text: &mut String, told: &Explained, top: usize) {
     for option in told.options.iter().take(top) {
         let side = |for_it: bool| {
             let mine = option.features.iter().filter(|share| (share.share > 0.0) == for_it).take(SIDE);
-            mine.map(named).collect::<Vec<_>>().join("; ")
+            let named: Vec<String> = mine.map(named).collect();
+            if named.is_empty() { "nothing".to_owned() } else { named.join("; ") }
         };
-        table.add_row([option.act.to_string(), side(true), side(false)]);
+        let _ = writeln!(text, "- {} ({:.2} %)", option.act, 100.0 * option.probability);
+        let _ = writeln!(text, "    - for it: {}", side(true));
+        let _ = writeln!(text, "    - against it: {}", side(false));
     }
-    let _ = writeln!(text, "{table}\n");
+    text.push('\n');
 }
 
 fn named(share: &Share) -> String {

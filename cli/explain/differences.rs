@@ -19,7 +19,7 @@ const HEADER: [&str; 8] = [
     "no effect",
     "worse",
     "gain a decision",
-    "all together, % of the rule's mean",
+    "gain of all",
 ];
 
 /// The report for people.
@@ -30,14 +30,14 @@ pub(super) fn text(question: &Question, report: &Report, style: Style) -> String
     }
     let mut table = style.table();
     table.set_header(HEADER);
-    report.kinds.iter().for_each(|kind| _ = table.add_row(cells(kind)));
+    report.kinds.iter().for_each(|kind| _ = table.add_row(cells(kind, report.rule_mean.value)));
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     let _ = writeln!(text, "{table}\n");
     text += &balance(report);
     for kind in &report.kinds {
-        text += &examples(question, kind);
+        text += &examples(question, kind, report.rule_mean.value);
     }
     let meaning = meaning(question, report);
     text + "\n"
@@ -70,7 +70,7 @@ fn headline(question: &Question, report: &Report) -> String {
     text
 }
 
-fn cells(kind: &Kind) -> [String; HEADER.len()] {
+fn cells(kind: &Kind, rule_mean: f64) -> [String; HEADER.len()] {
     let share = |count: usize| format!("{:.0} %", 100.0 * count as f64 / kind.measured.max(1) as f64);
     let worse = kind.measured - kind.better - kind.same;
     [
@@ -80,20 +80,24 @@ fn cells(kind: &Kind) -> [String; HEADER.len()] {
         share(kind.better),
         share(kind.same),
         share(worse),
-        kind.gain.map_or("-".to_owned(), |gain| interval(&gain, number)),
-        kind.contribution.map_or("-".to_owned(), |all| interval(&all, |value| format!("{:+.2}", 100.0 * value))),
+        percent(kind, &kind.gain, (100.0 / rule_mean, 3)),
+        percent(kind, &kind.contribution, (100.0, 2)),
     ]
 }
 
-fn interval(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
-    let [low, high] = estimate.ci95.map(&show);
-    format!("{} [{low}, {high}]", show(estimate.value))
+/// With its interval, where more than one episode has such decisions.
+fn percent(kind: &Kind, estimate: &Estimate, (scale, digits): (f64, usize)) -> String {
+    let show = |value: f64| format!("{:+.digits$}", value * scale);
+    let [low, high] = estimate.ci95.map(show);
+    match kind.measured_in {
+        0 | 1 => format!("{} %", show(estimate.value)),
+        _ => format!("{} [{low}, {high}] %", show(estimate.value)),
+    }
 }
 
 /// Whether the parts make the whole.
 fn balance(report: &Report) -> String {
-    let parts = report.kinds.iter().filter_map(|kind| kind.contribution);
-    let sum: f64 = parts.map(|part| part.value).sum();
+    let sum: f64 = report.kinds.iter().map(|kind| kind.contribution.value).sum();
     let whole = 1.0 - report.ratio.value;
     let told = match report.tail {
         Tail::Rule => "the difference is chance of the sample",
@@ -107,16 +111,20 @@ fn balance(report: &Report) -> String {
 }
 
 /// The commands that show the extremes.
-fn examples(question: &Question, kind: &Kind) -> String {
+fn examples(question: &Question, kind: &Kind, rule_mean: f64) -> String {
     let show = |word: &str, example: Option<Example>| {
         let Example { episode, decision, gain } = example?;
-        let where_ = format!("--seed {} --episode {episode} --decision {decision}", question.seed);
-        Some(format!("{word} {} at {where_}", number(gain)))
+        let place = format!("--seed {} --episode {episode} --decision {decision}", question.seed);
+        Some(format!("{word} {:+.2} % at {place}", 100.0 * gain / rule_mean))
     };
     let best = show("largest gain", kind.best.filter(|best| best.gain > 0.0));
     let worst = show("largest loss", kind.worst.filter(|worst| worst.gain < 0.0));
     let found: Vec<String> = best.into_iter().chain(worst).collect();
-    if found.is_empty() { String::new() } else { format!("- {}: {}\n", kind.difference.words(), found.join("; ")) }
+    if found.is_empty() {
+        String::new()
+    } else {
+        format!("- {}: {}\n", kind.difference.words(), found.join("; "))
+    }
 }
 
 fn meaning(question: &Question, report: &Report) -> String {
@@ -124,13 +132,16 @@ fn meaning(question: &Question, report: &Report) -> String {
         (Tail::Rule, true) => (&report.rule, "with all that it had seen".to_owned()),
         (Tail::Policy, true) => (&report.policy, "with all that it had seen".to_owned()),
         (Tail::Rule, false) => (&report.rule, "but began afresh, for it cannot be copied".to_owned()),
-        (Tail::Policy, false) => (&report.policy, "but began afresh, for its prior cannot be copied".to_owned()),
+        (Tail::Policy, false) => {
+            (&report.policy, "but began afresh, for its prior cannot be copied".to_owned())
+        }
     };
     format!(
         "At each measured decision the world was copied, one copy took the policy's decision and the other the rule's, \
          and {who} went on in both, {remembers}, on the future that truly came: what nobody could have known, so that a \
-         decision may be right and still lose. Gain: how much lower the {} of the episode came out [{}]; above 0 the policy \
-         was better. Intervals are 95 % and clustered by episode; each holds for itself.",
-        question.objective, question.unit
+         decision may be right and still lose. Gain: how much lower the {} of the episode came out, in percent of the rule's \
+         mean; above 0 the policy was better. No effect: both came to exactly the same, as where two starts of one moment \
+         change places. Intervals are 95 % and clustered by episode; each holds for itself.",
+        question.objective
     )
 }

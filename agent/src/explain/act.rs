@@ -73,9 +73,11 @@ impl Work {
     fn of(view: &View<'_>, id: JobId) -> Work {
         let job = view.job(id);
         let waiting = match job.request_model() {
-            Some(model) => {
-                view.streams.iter().find(|stream| stream.model == model).map_or(1, |stream| stream.queue.len())
-            }
+            Some(model) => view
+                .streams
+                .iter()
+                .find(|stream| stream.model == model)
+                .map_or(1, |stream| stream.queue.len()),
             None => view.queue.iter().filter(|&&other| other == id || alike(view, id, other)).count(),
         };
         Work {

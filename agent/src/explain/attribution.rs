@@ -61,7 +61,13 @@ pub struct Feature {
 
 impl Feature {
     /// Its value for an action; `None` where the action has no such row, as waiting has none of jobs.
-    pub fn value(&self, obs: &Observation, prior: Option<usize>, schema: &Schema, action: usize) -> Option<f32> {
+    pub fn value(
+        &self,
+        obs: &Observation,
+        prior: Option<usize>,
+        schema: &Schema,
+        action: usize,
+    ) -> Option<f32> {
         let at = |values: &[f32], row: u32, names: &[String]| {
             values.get(row as usize * names.len() + self.index).copied()
         };
@@ -263,7 +269,12 @@ mod tests {
 
     fn schema() -> Schema {
         let names = |count: usize| (0..count).map(|at| format!("f{at}")).collect();
-        Schema { global: names(DIMS.global), job: names(DIMS.job), node: names(DIMS.node), pair: names(DIMS.pair) }
+        Schema {
+            global: names(DIMS.global),
+            job: names(DIMS.job),
+            node: names(DIMS.node),
+            pair: names(DIMS.pair),
+        }
     }
 
     #[test]

@@ -106,9 +106,7 @@ pub fn difference(view: &View<'_>, policy: &Decision, rule: &Decision) -> Option
         (Wait { until }, Wait { until: other }) => (until != other).then_some(Difference::OtherMoment),
         (Wait { .. }, _) => Some(Difference::Waits),
         (_, Wait { .. }) => Some(Difference::Starts),
-        (Allocate { .. }, _) | (_, Allocate { .. }) => {
-            (policy != rule).then_some(Difference::OtherShares)
-        }
+        (Allocate { .. }, _) | (_, Allocate { .. }) => (policy != rule).then_some(Difference::OtherShares),
         (Start { .. }, Reserve { .. }) | (Reserve { .. }, Start { .. }) => {
             unreachable!("a discipline takes either starts or orders")
         }

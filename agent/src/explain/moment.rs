@@ -201,7 +201,8 @@ fn moment(
     let schema = Schema::current();
     let features = features(&schema);
     let told = attribute(&net, weighed.observation, weighed.prior, &features, (PAIRS, seed));
-    let value = |feature: &Feature, action| feature.value(weighed.observation, weighed.prior, &schema, action);
+    let value =
+        |feature: &Feature, action| feature.value(weighed.observation, weighed.prior, &schema, action);
     let mut order: Vec<usize> = (0..weighed.logits.len()).collect();
     order.sort_by(|&one, &other| weighed.logits[other].total_cmp(&weighed.logits[one]));
     let act = |action| weighed.candidates.decision(view, action).map(|decision| Act::of(view, &decision));
@@ -319,7 +320,8 @@ mod tests {
         let world = Arc::new(builtin("tiny").unwrap().world(Split::Test.seed(1, 0)).unwrap());
         let net = Arc::new(random_net(Dims::from(&Schema::current()), 3));
         let mut policy = Learned::new("net", net, "mct").unwrap();
-        let witness = |role: &str, name| Witness { role: role.into(), policy: registry::build(name).unwrap() };
+        let witness =
+            |role: &str, name| Witness { role: role.into(), policy: registry::build(name).unwrap() };
         let mut witnesses = [witness("prior", "mct"), witness("rule", "fcfs")];
         explain(&mut policy, &mut witnesses, &world, (7, wanted))
     }
@@ -342,7 +344,10 @@ mod tests {
         for other in told.others {
             assert_eq!(other.difference.is_none(), other.action == Some(told.options[0].action), "{other:?}");
         }
-        assert_eq!(told.state.kinds.iter().map(|kind| kind.kind.as_str()).collect::<Vec<_>>(), ["k80", "p100", "v100"]);
+        assert_eq!(
+            told.state.kinds.iter().map(|kind| kind.kind.as_str()).collect::<Vec<_>>(),
+            ["k80", "p100", "v100"]
+        );
     }
 
     #[test]
