@@ -185,10 +185,10 @@ fn rule(name: Option<&str>, scenario: &Scenario) -> Result<(Contestant, String)>
         return Ok((rule, "as asked for".to_owned()));
     }
     let spec = scenario.spec();
-    match embedded(scenario)?.as_ref().and_then(|tuned| Some((tuned.best()?, tuned.episodes))) {
+    let tuned = embedded(scenario)?;
+    match tuned.as_ref().and_then(|tuned| Some((tuned.best()?, tuned.episodes))) {
         Some((best, episodes)) => {
-            let plays_as = Some(best.tuned.as_str()).filter(|tuned| *tuned != best.policy);
-            let rule = Contestant::tuned_rule(&best.policy, plays_as, Some(scenario))?;
+            let rule = Contestant::tuned_rule(best, None, Some(scenario))?;
             Ok((
                 rule,
                 format!("the best of the rules tuned for {}, by {episodes} validation episodes", spec.name),

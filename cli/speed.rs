@@ -96,7 +96,7 @@ impl Speed {
             let mut observer = Observer::default();
             let goal = (nodes == 36).then_some(1e4);
             self.measure(&format!("observe, {QUEUED} queued, {nodes} nodes"), goal, || {
-                Ok(each(&moments, |moment| _ = black_box(observer.observe(&moment.view()))))
+                Ok(each(&moments, |moment| _ = black_box(observer.observe(&moment.view(), None))))
             })?;
             let mut policy = Learned::new("learned", Arc::clone(&net), "mct")?;
             let goal = [(36, 5e4), (4096, 1e6)].into_iter().find(|goal| goal.0 == nodes).map(|goal| goal.1);

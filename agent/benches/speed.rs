@@ -40,7 +40,7 @@ fn observations(criterion: &mut Criterion) {
         let mut observer = Observer::default();
         group.throughput(Throughput::Elements(moments.len() as u64));
         group.bench_function(BenchmarkId::from_parameter(nodes), |bench| {
-            bench.iter(|| each(&moments, |moment| _ = black_box(observer.observe(&moment.view()))));
+            bench.iter(|| each(&moments, |moment| _ = black_box(observer.observe(&moment.view(), None))));
         });
     }
     group.finish();

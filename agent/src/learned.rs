@@ -22,11 +22,6 @@ pub enum LearnedError {
     Prior(#[from] RegistryError),
 }
 
-/// The action that a prior rule takes, if it is among the candidates.
-pub fn prior_action(prior: &mut dyn Policy, view: &View<'_>, candidates: &Candidates) -> Option<usize> {
-    candidates.action_of(view, &prior.decide(view))
-}
-
 /// A network that decides. Ties go to the lowest action.
 pub struct Learned {
     name: String,
@@ -63,9 +58,9 @@ impl Learned {
 
     /// What it makes of a moment, for itself and for those who ask why it decides so.
     pub fn weigh(&mut self, view: &View<'_>) -> Weighed<'_> {
-        self.observer.observe(view);
-        let prior = prior_action(&mut *self.prior, view, &self.observer.candidates);
-        let observation = self.observer.observation();
+        let proposal = self.prior.decide(view);
+        self.observer.observe(view, Some(proposal));
+        let (observation, prior) = (self.observer.observation(), self.observer.candidates.proposal());
         let logits = self.net.logits(observation, prior, &mut self.scratch);
         Weighed { observation, candidates: &self.observer.candidates, prior, logits }
     }
@@ -78,7 +73,7 @@ pub struct Weighed<'a> {
     pub observation: &'a Observation,
     /// What the actions stand for.
     pub candidates: &'a Candidates,
-    /// The prior rule's action, if it is among the candidates.
+    /// The prior rule's action, if one stands for it.
     pub prior: Option<usize>,
     /// (actions)
     pub logits: &'a [f32],
@@ -97,14 +92,6 @@ impl Policy for Learned {
         &self.name
     }
 
-    fn reset(&mut self, seed: u64) {
-        self.prior.reset(seed);
-    }
-
-    fn decide(&mut self, view: &View<'_>) -> Decision {
-        self.weigh(view).decision(view)
-    }
-
     fn fork(&self) -> Option<Box<dyn Policy>> {
         Some(Box::new(Learned {
             name: self.name.clone(),
@@ -113,5 +100,13 @@ impl Policy for Learned {
             observer: Observer::default(),
             scratch: Scratch::default(),
         }))
+    }
+
+    fn reset(&mut self, seed: u64) {
+        self.prior.reset(seed);
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Decision {
+        self.weigh(view).decision(view)
     }
 }

@@ -157,7 +157,7 @@ impl Policy for Watched<'_> {
     }
 
     fn decide(&mut self, view: &yardmaster_env::view::View<'_>) -> yardmaster_env::view::Decision {
-        std::hint::black_box(self.observer.observe(view));
+        std::hint::black_box(self.observer.observe(view, None));
         self.policy.decide(view)
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         assert!(moments.iter().all(|moment| moment.view().cluster.kinds().len() == 3));
         assert!(moments.iter().all(|moment| moment.view().free_by_kind.iter().sum::<u32>() > 0));
         let mut observer = Observer::default();
-        assert_eq!(observer.observe(&moments[0].view()).jobs.len() % 32, 0);
+        assert_eq!(observer.observe(&moments[0].view(), None).jobs.len() % 32, 0);
     }
 
     #[test]

@@ -74,7 +74,7 @@ fn every_observation_is_the_same_to_the_bit() {
         let mut sim = Simulator::new(world(name, 0));
         let (mut observer, mut digest, mut count) = (Observer::default(), Fnv::default(), 0_usize);
         while let Some(view) = sim.next_decision() {
-            digest.observation(observer.observe(&view));
+            digest.observation(observer.observe(&view, None));
             count += 1;
             // Actions in turn; waiting only once in a while, so that queues stay within bounds.
             let actions = observer.candidates.actions() - usize::from(view.may_wait && count % 7 > 0);

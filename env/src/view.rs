@@ -127,6 +127,13 @@ pub struct Running {
     pub sequence: u64,
 }
 
+impl Running {
+    /// Devices that it holds.
+    pub fn devices(&self) -> u32 {
+        self.nodes.iter().map(|share| share.devices).sum()
+    }
+}
+
 /// What a scheduler remembers of past arrivals; the scales of the observation come from here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
@@ -136,6 +143,9 @@ pub struct History {
     pub sum_ln_work: f64,
     /// Sum over arrivals of the shortest estimated device-seconds.
     pub sum_work: f64,
+    /// By kind slot: the sum over arrivals that run there of their shortest device-seconds, and of the same times ln(how
+    /// much longer they take there than on their best kind). What the mix of work would lose on that kind.
+    pub losses: Vec<(f64, f64)>,
     /// When the first arrived.
     pub first: Option<Time>,
     /// How many are to be expected; streams as in [`View::streams`].

@@ -340,7 +340,7 @@ proptest! {
     fn observations_are_finite_and_their_rows_fit(case in case()) {
         let mut observer = Observer::default();
         case.play(Simulator::new(case.world()), |sim, candidates| {
-            let observation = observer.observe(&sim.view());
+            let observation = observer.observe(&sim.view(), None);
             let rows = candidates.list.len();
             prop_assert_eq!(observation.global.len(), GLOBAL.len());
             prop_assert_eq!(observation.jobs.len(), candidates.works.len() * JOB.len());

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use serde_json::Value;
 
-use crate::support::{Bench, ours};
+use crate::support::{Bench, frozen};
 
 const README: &str = "# Policies\n\n<!-- table: by a command -->\nold\n<!-- end of table -->\n\nBelow.\n";
 
@@ -12,13 +12,13 @@ const README: &str = "# Policies\n\n<!-- table: by a command -->\nold\n<!-- end 
 fn prepared() -> Bench {
     let bench = Bench::new();
     bench.put("README.md", README);
-    let policy = std::fs::read(ours("checkpoints/pool12.safetensors")).unwrap();
-    bench.put("pool12.safetensors", &policy);
-    bench.put("pool12-2.safetensors", &policy);
+    let policy = frozen("pool12", -1.0);
+    bench.put("net.safetensors", &policy);
+    bench.put("net-2.safetensors", &policy);
     bench
 }
 
-const RUN: &str = "results pool12.safetensors --out README.md --episodes 6 --validation 4";
+const RUN: &str = "results net.safetensors --out README.md --episodes 6 --validation 4";
 
 fn packed(bench: &Bench, file: &str) -> Value {
     let bytes = std::fs::read(bench.path(file)).unwrap();
@@ -46,12 +46,12 @@ fn the_table_holds_what_the_rows_hold() {
         text.contains("6 test episodes a scenario (seed 1)") && text.contains("on 4 validation episodes")
     );
     let cells = cells(&text, "| policy ");
-    assert_eq!(cells[..3], ["`pool12`", "pool12", "completion-time [s]"]);
+    assert_eq!(cells[..3], ["`net`", "pool12", "completion-time [s]"]);
 
     let [test, validation] =
         ["test", "validation"].map(|rows| packed(&bench, &format!("rows/{rows}.json.gz")));
     let rows = test[0]["policies"].as_array().unwrap();
-    let own = rows.iter().find(|row| row["policy"] == "pool12").unwrap();
+    let own = rows.iter().find(|row| row["policy"] == "net").unwrap();
     let all = validation[0]["policies"].as_array().unwrap();
     let mean = |row: &&Value| row["mean"].as_f64().unwrap();
     let best = all.iter().min_by(|one, other| mean(one).total_cmp(&mean(other))).unwrap();
@@ -66,11 +66,12 @@ fn the_table_holds_what_the_rows_hold() {
     );
     assert_eq!(bench.get("rows/table.md").trim(), between(&text));
 
+    assert!(text.contains("| 1.5 min ") && text.contains("`yardmaster-train --scenario pool12`"), "{text}");
+
     // The command that the table names gives the same rows.
     let command = text.split("`yardmaster ").nth(1).unwrap().split('`').next().unwrap().replace('\'', "");
     let again = bench.json(&format!("{command} --json -"));
-    let found =
-        again[0]["policies"].as_array().unwrap().iter().find(|row| row["policy"] == "pool12").unwrap();
+    let found = again[0]["policies"].as_array().unwrap().iter().find(|row| row["policy"] == "net").unwrap();
     assert_eq!(found["per_episode"], own["per_episode"]);
 }
 
@@ -86,17 +87,17 @@ fn the_same_command_writes_the_same_bytes_and_leaves_nothing_else() {
     let first = bench.get("README.md");
     bench.ok(RUN);
     assert_eq!(bench.get("README.md"), first);
-    assert_eq!(bench.list(), ["README.md", "pool12-2.safetensors", "pool12.safetensors"]);
+    assert_eq!(bench.list(), ["README.md", "net-2.safetensors", "net.safetensors"]);
 }
 
 #[test]
 fn several_training_seeds_stand_together_and_look_ahead_beside_them() {
     let bench = prepared();
     bench.ok("bench --scenario pool12 --policies search(candidates=2,futures=2,horizon=2),mct --episodes 3 --json s.json");
-    bench.ok(&format!("{RUN} pool12-2.safetensors --search s.json"));
+    bench.ok(&format!("{RUN} net-2.safetensors --search s.json"));
     let text = bench.get("README.md");
     assert!(text.contains("- pool12: 2 policies, ratio to the best rule "), "{text}");
-    assert_eq!(text.matches("| `pool12").count(), 2, "{text}");
+    assert_eq!(text.matches("| `net").count(), 2, "{text}");
     let cells = cells(&text, "| policy ");
     assert!(
         cells[12].ends_with("(3)"),
@@ -107,26 +108,17 @@ fn several_training_seeds_stand_together_and_look_ahead_beside_them() {
 #[test]
 fn a_policy_that_fails_has_a_row_that_says_so() {
     let bench = prepared();
-    let scenario = std::fs::read_to_string(ours("env/scenarios/serving-burst.toml")).unwrap();
-    bench.put("other.toml", scenario.replacen("serving-burst", "other", 1));
-    let policy = std::fs::read(ours("checkpoints/pool12.safetensors")).unwrap();
-    // The card's scenario becomes one that nobody knows; the header keeps its length.
-    let card = String::from_utf8_lossy(&policy).into_owned();
-    let at = card.find(r#"\"scenario\":\"pool12\""#).expect("the card names its scenario");
-    let mut renamed = policy.clone();
-    renamed[at..at + 22].copy_from_slice(br#"\"scenario\":\"nobody\""#);
-    bench.put("renamed.safetensors", &renamed);
-    let error = bench.fails("results renamed.safetensors --out README.md --episodes 2 --validation 2");
-    assert!(error.contains("renamed.safetensors was trained in \"nobody\": say with --scenarios"), "{error}");
-    let run =
-        "results renamed.safetensors --out README.md --episodes 2 --validation 2 --scenarios other.toml";
-    let output = bench.run(run);
+    bench.put("sloth.safetensors", frozen("nowhere", 1000.0));
+    let run = "results sloth.safetensors --out README.md --episodes 2 --validation 2";
+    let error = bench.fails(run);
+    assert!(error.contains("sloth.safetensors was trained in \"nowhere\": say with --scenarios"), "{error}");
+    let output = bench.run(&format!("{run} --scenarios serving-burst"));
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
     assert!(
-        errors.contains("error: 1 failed, the table is complete otherwise: renamed: policy renamed does not")
+        errors.contains("error: 1 failed, the table is complete otherwise: sloth: policy sloth does not")
     );
-    assert!(bench.get("README.md").contains("FAILED: policy renamed does not come to an end"));
+    assert!(bench.get("README.md").contains("FAILED: policy sloth does not come to an end"));
 }
 
 #[test]
@@ -134,15 +126,15 @@ fn what_cannot_be_judged_is_refused_by_name() {
     let bench = prepared();
     bench.put("bare.md", "# nothing\n");
     let fails = |arguments: &str| bench.fails(&format!("results {arguments}"));
-    let error = fails("pool12.safetensors --out bare.md");
+    let error = fails("net.safetensors --out bare.md");
     assert!(error.contains("bare.md: the page has no line `<!-- table -->`"), "{error}");
-    assert!(fails("pool12.safetensors --out absent.md").contains("cannot read absent.md"));
+    assert!(fails("net.safetensors --out absent.md").contains("cannot read absent.md"));
     assert!(fails("absent.safetensors --out README.md").contains("cannot read absent.safetensors"));
     bench.put("rows.json", "{}");
-    let error = fails("pool12.safetensors --out README.md --search rows.json");
+    let error = fails("net.safetensors --out README.md --search rows.json");
     assert!(error.contains("rows.json: these are not rows of `bench --json`"), "{error}");
-    assert!(fails("pool12.safetensors --out README.md --scenarios pol12").contains("pol12"));
+    assert!(fails("net.safetensors --out README.md --scenarios pol12").contains("pol12"));
     assert!(fails("--out README.md").contains("FILE.safetensors"));
-    assert!(fails("pool12.safetensors pool12.safetensors --out README.md").contains("takes part twice"));
+    assert!(fails("net.safetensors pool12.safetensors --out README.md").contains("takes part twice"));
     assert_eq!(bench.get("README.md"), README);
 }

@@ -52,6 +52,24 @@ pub struct Config {
     pub prior_end: f32,
     /// Iterations of behaviour cloning of the prior before PPO.
     pub imitate: u64,
+    /// The rule whose action is marked and raised; by default the best tuned one of the scenario.
+    pub prior: Option<String>,
+    /// Iterations of learning from a teacher that tries the actions, before PPO.
+    pub teach: u64,
+    /// How many of them follow the prior; the others follow the policy.
+    pub teach_prior: u64,
+    /// Share of the decisions that the teacher is asked about.
+    pub teach_share: f32,
+    /// Futures that the teacher tries actions on.
+    pub teach_futures: usize,
+    /// Arrivals in each of them.
+    pub teach_horizon: usize,
+    /// Actions that it tries at most.
+    pub teach_actions: usize,
+    /// Passes over all that was taught, in each of these iterations.
+    pub teach_epochs: u64,
+    /// Iterations of PPO in which only the critic learns.
+    pub critic_first: u64,
     /// Iterations between validations.
     pub validate_every: u64,
     /// Iterations between checkpoints.
@@ -85,6 +103,15 @@ impl Default for Config {
             prior_start: 2.0,
             prior_end: 2.0,
             imitate: 0,
+            prior: None,
+            teach: 0,
+            teach_prior: 2,
+            teach_share: 0.2,
+            teach_futures: 6,
+            teach_horizon: 25,
+            teach_actions: 16,
+            teach_epochs: 4,
+            critic_first: 0,
             validate_every: 10,
             checkpoint_every: 5,
             sizes: Sizes::default(),
@@ -101,6 +128,8 @@ impl Config {
             ("threads", self.threads),
             ("max_decisions", self.max_decisions),
             ("epochs", self.epochs),
+            ("teach_futures", self.teach_futures),
+            ("teach_actions", self.teach_actions),
             ("minibatch", self.minibatch),
         ] {
             ensure!(value > 0, "{name} must be at least 1");

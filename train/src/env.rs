@@ -1,5 +1,6 @@
 //! What the learner asks of a world.
 
+use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_env::observe::Observation;
 
 /// What a step brought.
@@ -25,6 +26,12 @@ pub trait Environment: Send {
     fn prior(&self) -> Option<usize>;
     /// What only the critic may see, such as arrivals to come; always of the same length.
     fn future(&self) -> &[f32];
+    /// What each action would cost more than the prior's, as a teacher finds who tries some of them: (actions), NaN for
+    /// one that it did not try. `None` where nobody can teach.
+    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
+        let _ = random;
+        None
+    }
     /// Takes an action below `observation().actions()`.
     fn step(&mut self, action: usize) -> Step;
     /// At an episode's end: the objective, lower is better.

@@ -16,4 +16,5 @@ pub mod ppo;
 pub mod rollout;
 pub mod scheduling;
 pub mod seed;
+pub mod teach;
 pub mod trainer;

@@ -112,7 +112,8 @@ fn train(args: &Train) -> Result<()> {
             trainer.save(&args.out.join(BEST))?;
         }
         log.write(&metrics)?;
-        if trainer.done() || metrics.iteration.is_multiple_of(config.checkpoint_every) {
+        let due = trainer.done() || metrics.iteration.is_multiple_of(config.checkpoint_every);
+        if due && trainer.can_save() {
             trainer.save(&args.out.join(LAST))?;
         }
         show(&bar, &metrics);
@@ -167,7 +168,7 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     (origin.command, origin.revision) = (run.command, run.revision);
     (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
     let net = trainer.policy()?;
-    origin.benchmark = benchmark(&run.scenario, &net, TEST_EPISODES, TEST_SEED)?;
+    origin.benchmark = benchmark(&run.scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
     let frozen = parity::export(out, trainer.learner(), net, origin, &world.states)?;
     println!(
         "{}: {} decisions of training, from {}",

@@ -16,7 +16,7 @@ use crate::rollout::{Sample, State};
 use crate::seed::{Purpose, stream};
 
 /// Decisions of a shard: enough to outweigh the cost of a call, few enough that its tensors stay in the cache.
-const SHARD: usize = 128;
+pub const SHARD: usize = 128;
 
 /// A network's weights and what they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +83,8 @@ pub struct Pass<'a> {
     pub rate: f32,
     /// The policy's loss.
     pub loss: Loss,
+    /// Whether the policy stays as it is.
+    pub critic_only: bool,
 }
 
 /// Means over minibatches, in the usual names.
@@ -179,8 +181,8 @@ impl Learner {
             share.add(other);
         }
         let config = pass.config;
-        let norm =
-            self.policy.adam.step(&share.policy, config.learning_rate * pass.rate, config.max_grad_norm);
+        let rate = if pass.critic_only { 0.0 } else { config.learning_rate * pass.rate };
+        let norm = self.policy.adam.step(&share.policy, rate, config.max_grad_norm);
         self.critic.adam.step(&share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
         let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = share.sums;
         [policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)]

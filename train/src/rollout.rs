@@ -34,6 +34,8 @@ pub struct Sample {
     pub reward: f32,
     /// Time until the next decision.
     pub elapsed: f32,
+    /// What each action costs more than the prior's: (actions); empty where no teacher was asked.
+    pub regrets: Vec<f32>,
 }
 
 /// One episode.
@@ -58,6 +60,28 @@ pub enum Acting {
     Greedy,
     /// The prior's, where it takes one; drawn from the policy elsewhere.
     Prior,
+}
+
+/// Plays one episode in each environment, each on a trace of its own, and asks the teacher about some of the decisions.
+pub fn play_taught<E: Environment>(
+    envs: &mut [E],
+    net: &PolicyNet,
+    config: &Config,
+    iteration: u64,
+    acting: Acting,
+) -> Vec<Episode> {
+    let one = |(trace, env): (usize, &mut E)| {
+        let mut random = stream(config.seed, Purpose::Actions, iteration, trace as u64);
+        let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
+        env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
+        let mut ask = |env: &mut E| {
+            let asked = teacher.random::<f32>() < config.teach_share;
+            if asked { env.regrets(&mut teacher).unwrap_or_default() } else { Vec::new() }
+        };
+        let episode = episode_with(env, net, config.max_decisions, acting, &mut random, &mut ask);
+        Episode { trace, ..episode }
+    };
+    envs.par_iter_mut().enumerate().map(one).collect()
 }
 
 /// Plays one episode in each environment. Environment `i` draws from (seed, iteration, i) and shares its trace
@@ -87,6 +111,18 @@ pub fn episode<E: Environment>(
     acting: Acting,
     random: &mut Xoshiro256PlusPlus,
 ) -> Episode {
+    episode_with(env, net, max_decisions, acting, random, &mut |_| Vec::new())
+}
+
+/// As [`episode`]; `ask` gives what a teacher says of a decision, if anything.
+fn episode_with<E: Environment>(
+    env: &mut E,
+    net: &PolicyNet,
+    max_decisions: usize,
+    acting: Acting,
+    random: &mut Xoshiro256PlusPlus,
+    ask: &mut dyn FnMut(&mut E) -> Vec<f32>,
+) -> Episode {
     let mut scratch = Scratch::default();
     let mut samples = Vec::new();
     let mut last = None;
@@ -97,9 +133,10 @@ pub fn episode<E: Environment>(
         assert!(!logits.is_empty(), "the environment asks for a decision without a legal action");
         let uniform = random.random::<f64>();
         let (action, log_prob) = choose(logits, acting, state.prior, uniform);
+        let regrets = ask(env);
         let step = env.step(action);
         let (reward, elapsed) = (step.reward, step.elapsed);
-        samples.push(Sample { state, action, log_prob, reward, elapsed });
+        samples.push(Sample { state, action, log_prob, reward, elapsed, regrets });
         if step.terminated {
             break;
         }

@@ -4,18 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use rand::{Rng, RngExt};
+use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::frozen::{MIN_GOLDEN, Origin};
-use yardmaster_agent::learned::prior_action;
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
+use yardmaster_agent::search::Teacher;
+use yardmaster_agent::tuned;
 use yardmaster_env::gym::{FUTURE, SchedulingEnv, Settings};
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::observe::{Observation, Schema};
 use yardmaster_env::sim::World as SimWorld;
 use yardmaster_env::spec::{self, Scenario, Split};
+use yardmaster_env::view::Decision;
 
 use crate::config::Config;
 use crate::env::{Environment, Step};
@@ -36,7 +40,9 @@ pub struct Scheduling {
     scenario: Arc<Scenario>,
     env: SchedulingEnv,
     prior: Box<dyn Policy>,
-    prior_action: Option<usize>,
+    teacher: Teacher,
+    /// Actions that the teacher tries at most.
+    tries: usize,
     future: Vec<f32>,
     /// The prior's objective and mean completion time in this episode: the units of reward and time.
     objective: f64,
@@ -72,11 +78,13 @@ pub fn scenario(name: &str) -> Result<Scenario> {
 pub fn environments(name: &str, config: &Config) -> Result<World> {
     let scenario = Arc::new(scenario(name)?);
     let spec = scenario.spec();
-    registry::build(&spec.prior).with_context(|| format!("scenario {name}: its prior cannot be built"))?;
-    let env = |_| Scheduling::new(Arc::clone(&scenario), config.max_decisions);
+    let prior = prior(&scenario, config)?;
+    registry::build(&prior).with_context(|| format!("scenario {name}: its prior cannot be built"))?;
+    let teacher = Teacher::new(&scenario, config.teach_futures, config.teach_horizon);
+    let env = |_| Scheduling::new(Arc::clone(&scenario), &prior, teacher.clone(), config);
     let origin = Origin {
         schema: Schema::current(),
-        prior: spec.prior.clone(),
+        prior: prior.clone(),
         mask_rule: "legal candidates only, wait where the simulator allows it".to_owned(),
         objective: spec.objective.name().to_owned(),
         scenario: spec.name.clone(),
@@ -88,32 +96,56 @@ pub fn environments(name: &str, config: &Config) -> Result<World> {
         benchmark: serde_json::Value::Null,
     };
     Ok(World {
+        states: states(env(0)?, &spec.name)?,
         envs: (0..config.envs).map(env).collect::<Result<_>>()?,
         schema: Schema::current(),
         future: FUTURE,
-        validate: validation(Arc::clone(&scenario))?,
-        states: states(&scenario, config.max_decisions)?,
+        validate: validation(Arc::clone(&scenario), prior)?,
         origin,
     })
 }
 
+/// The rule that a policy is to start from: as the settings say, or the best tuned one, or the scenario's own.
+fn prior(scenario: &Scenario, config: &Config) -> Result<String> {
+    let tuned = tuned::embedded(scenario)?;
+    let best = tuned.as_ref().and_then(tuned::Tuned::best);
+    let prior = config.prior.as_deref().or(best).unwrap_or(&scenario.spec().prior);
+    Ok(prior.to_owned())
+}
+
 impl Scheduling {
-    fn new(scenario: Arc<Scenario>, max_decisions: usize) -> Result<Self> {
-        let settings = Settings { max_decisions: Some(max_decisions as u64), ..Settings::default() };
-        let prior = registry::build(&scenario.spec().prior)?;
+    fn new(scenario: Arc<Scenario>, prior: &str, teacher: Teacher, config: &Config) -> Result<Self> {
+        let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };
+        let prior = registry::build(prior)?;
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
         let future = Vec::with_capacity(FUTURE);
-        Ok(Self { scenario, env, prior, prior_action: None, future, objective: 1.0, completion_s: 1.0 })
+        let tries = config.teach_actions;
+        Ok(Self { scenario, env, prior, teacher, tries, future, objective: 1.0, completion_s: 1.0 })
     }
 
-    /// Reads what the learner may see of the decision at hand.
+    /// Reads what the critic may see of the decision at hand.
     fn look(&mut self) {
-        if let Some(view) = self.env.view() {
-            self.prior_action = prior_action(&mut *self.prior, &view, self.env.candidates());
-        }
         self.future.clear();
         self.env.future(&mut self.future);
+    }
+
+    /// The actions to try: the prior's first, to wait, to cut off, and of the others as many as there is room for.
+    fn tries(&self, prior: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
+        let candidates = self.env.candidates();
+        let is_start = |action: &usize| {
+            candidates
+                .list
+                .get(*action)
+                .is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
+        };
+        let others = (0..candidates.actions()).filter(|action| *action != prior);
+        let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
+        tries.insert(0, prior);
+        while tries.len() < self.tries && !starts.is_empty() {
+            tries.push(starts.swap_remove(random.random_range(0..starts.len())));
+        }
+        tries
     }
 }
 
@@ -123,6 +155,15 @@ fn episode(scenario: &Scenario, seed: u64) -> Arc<SimWorld> {
     match scenario.world(seed) {
         Ok(world) => Arc::new(world),
         Err(error) => panic!("scenario {} has no episode {seed}: {error}", scenario.spec().name),
+    }
+}
+
+impl Scheduling {
+    /// The prior built anew, for one that cannot be copied.
+    #[allow(clippy::panic, reason = "it was built before by the same name")]
+    fn fresh_prior(&self) -> Box<dyn Policy> {
+        registry::build(self.prior.name())
+            .unwrap_or_else(|error| panic!("the prior was built before: {error}"))
     }
 }
 
@@ -136,7 +177,8 @@ impl Environment for Scheduling {
             self.completion_s = metrics.mean_jct_s.max(1e-12);
         }
         self.prior.reset(seed);
-        if let Err(error) = self.env.begin(seed) {
+        let prior = &mut self.prior;
+        if let Err(error) = self.env.begin_advised(seed, |view| Some(prior.decide(view))) {
             unreachable!("an episode of a checked scenario has decisions: {error}");
         }
         self.look();
@@ -147,15 +189,32 @@ impl Environment for Scheduling {
     }
 
     fn prior(&self) -> Option<usize> {
-        self.prior_action
+        self.env.candidates().proposal()
     }
 
     fn future(&self) -> &[f32] {
         &self.future
     }
 
+    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
+        let (view, prior) = (self.env.view()?, self.prior()?);
+        let candidates = self.env.candidates();
+        let tries = self.tries(prior, random);
+        let decisions: Option<Vec<Decision>> =
+            tries.iter().map(|&action| candidates.decision(&view, action)).collect();
+        let mut tail = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let costs = self.teacher.costs(&view, &decisions?, &mut tail, random.next_u64())?;
+        let base = *costs.first()?.as_ref()?;
+        let mut regrets = vec![f32::NAN; candidates.actions()];
+        for (&action, cost) in tries.iter().zip(&costs) {
+            regrets[action] = cost.map_or(f32::NAN, |cost| ((cost - base) / self.objective) as f32);
+        }
+        Some(regrets)
+    }
+
     fn step(&mut self, action: usize) -> Step {
-        match self.env.act(action) {
+        let prior = &mut self.prior;
+        match self.env.act_advised(action, |view| Some(prior.decide(view))) {
             Ok(result) => {
                 if !result.terminated {
                     self.look();
@@ -180,19 +239,28 @@ impl Environment for Scheduling {
 /// Compares policies with the rules on validation episodes that are generated once.
 struct Judge {
     scenario: Arc<Scenario>,
+    prior: String,
     seeds: Vec<u64>,
     worlds: HashMap<u64, Arc<SimWorld>>,
     rules: Vec<Row>,
 }
 
 impl Judge {
-    fn new(scenario: Arc<Scenario>) -> Result<Self> {
+    fn new(scenario: Arc<Scenario>, prior: String) -> Result<Self> {
         let seeds: Vec<u64> =
             (0..VALIDATION).map(|number| Split::Validation.seed(VALIDATION_BASE, number)).collect();
-        let worlds = seeds.iter().map(|&seed| (seed, episode(&scenario, seed))).collect();
-        let mut judge = Self { scenario, seeds, worlds, rules: Vec::new() };
-        let names = registry::standard(&judge.worlds[&judge.seeds[0]]);
-        let rules: Vec<Contestant> = names.into_iter().map(Contestant::rule).collect::<Result<_, _>>()?;
+        let worlds: HashMap<u64, Arc<SimWorld>> =
+            seeds.iter().map(|&seed| (seed, episode(&scenario, seed))).collect();
+        let mut names: Vec<String> = match tuned::embedded(&scenario)? {
+            Some(tuned) => tuned.policies.into_iter().map(|rule| rule.tuned).collect(),
+            None => registry::standard(&worlds[&seeds[0]]).into_iter().map(str::to_owned).collect(),
+        };
+        names.push(prior.clone());
+        names.sort();
+        names.dedup();
+        let mut judge = Self { scenario, prior, seeds, worlds, rules: Vec::new() };
+        let rules: Vec<Contestant> =
+            names.iter().map(|name| Contestant::rule(name)).collect::<Result<_, _>>()?;
         judge.rules = judge.rows(&rules)?;
         Ok(judge)
     }
@@ -203,8 +271,7 @@ impl Judge {
     }
 
     fn judge(&self, net: &PolicyNet) -> Result<Validation> {
-        let (net, prior) = (Arc::new(net.clone()), &self.scenario.spec().prior);
-        let contestant = Contestant::learned("learned", net, prior)?;
+        let contestant = Contestant::learned("learned", Arc::new(net.clone()), &self.prior)?;
         let Some(row) = self.rows(&[contestant])?.pop() else { bail!("there is one row a contestant") };
         let best = self.rules.iter().map(|row| row.mean).fold(f64::INFINITY, f64::min);
         let named = |metric: &str| format!("eval/{}/{metric}", self.scenario.spec().name);
@@ -218,14 +285,13 @@ impl Judge {
     }
 }
 
-fn validation(scenario: Arc<Scenario>) -> Result<Validate> {
-    let judge = Judge::new(scenario)?;
+fn validation(scenario: Arc<Scenario>, prior: String) -> Result<Validate> {
+    let judge = Judge::new(scenario, prior)?;
     Ok(Box::new(move |net| judge.judge(net)))
 }
 
 /// Decisions that the prior meets on validation seeds, evenly spread over an episode's length.
-fn states(scenario: &Arc<Scenario>, max_decisions: usize) -> Result<Vec<State>> {
-    let mut env = Scheduling::new(Arc::clone(scenario), max_decisions)?;
+fn states(mut env: Scheduling, name: &str) -> Result<Vec<State>> {
     let mut met = Vec::new();
     for number in 0..4 {
         env.reset(Split::Validation.seed(VALIDATION_BASE, number));
@@ -244,17 +310,22 @@ fn states(scenario: &Arc<Scenario>, max_decisions: usize) -> Result<Vec<State>> 
     let stride = (met.len() / STATES).max(1);
     let states: Vec<State> = met.into_iter().step_by(stride).take(STATES).collect();
     if states.len() < MIN_GOLDEN {
-        bail!("scenario {} asks for too few decisions to freeze a policy", scenario.spec().name);
+        bail!("scenario {name} asks for too few decisions to freeze a policy");
     }
     Ok(states)
 }
 
 /// What a card says of a policy's worth: its mean and ratios to the rules on test seeds, and the digests of the
 /// first episodes, by which any program can prove that it makes the same choices.
-pub fn benchmark(name: &str, net: &PolicyNet, episodes: u64, base: u64) -> Result<serde_json::Value> {
+pub fn benchmark(
+    name: &str,
+    net: &PolicyNet,
+    prior: &str,
+    episodes: u64,
+    base: u64,
+) -> Result<serde_json::Value> {
     let scenario = scenario(name)?;
-    let prior = scenario.spec().prior.clone();
-    let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), &prior)?];
+    let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), prior)?];
     let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(base, number)).collect();
     let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };
     for rule in registry::standard(&*world(seeds[0])?) {

@@ -14,6 +14,8 @@ pub enum Purpose {
     Order,
     /// The first weights.
     Weights,
+    /// What a teacher is asked about, and how it answers.
+    Teacher,
 }
 
 /// The seed of stream `index` in `iteration`.

@@ -15,8 +15,9 @@ use crate::gae::{Track, relative};
 use crate::init::{Moments, critic_layout, weights};
 use crate::log::Metrics;
 use crate::ppo::{Learner, Lesson, Loss, Losses, Network, Pass};
-use crate::rollout::{Acting, Episode, State, play};
+use crate::rollout::{Acting, Episode, State, play, play_taught};
 use crate::seed::{Purpose, stream};
+use crate::teach::{self, Taught};
 
 /// What a validation found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +38,8 @@ pub struct Trainer<E> {
     progress: Progress,
     pool: ThreadPool,
     validate: Option<Validate>,
+    /// What the teacher has said so far.
+    taught: Vec<Taught>,
 }
 
 /// Episodes with what they teach.
@@ -87,7 +90,7 @@ impl<E: Environment> Trainer<E> {
         config.check()?;
         ensure!(envs.len() == config.envs, "{} environments for envs = {}", envs.len(), config.envs);
         let pool = ThreadPoolBuilder::new().num_threads(config.threads).build().context("no threads")?;
-        Ok(Self { envs, learner, progress, pool, validate: None })
+        Ok(Self { envs, learner, progress, pool, validate: None, taught: Vec::new() })
     }
 
     /// Validates with this from now on.
@@ -134,6 +137,10 @@ impl<E: Environment> Trainer<E> {
         if !self.progress.calibrated {
             self.calibrate()?;
         }
+        if self.progress.iteration < self.progress.config.teach {
+            return self.teach();
+        }
+        self.taught = Vec::new();
         let start = Instant::now();
         let net = self.policy()?;
         let iteration = self.progress.iteration + 1;
@@ -148,6 +155,8 @@ impl<E: Environment> Trainer<E> {
             iteration,
             lambda: net.lambda(),
             rate: config.linear(1.0, 0.0, self.progress.steps),
+            critic_only: iteration <= config.imitate + config.teach + config.critic_first
+                && iteration > config.imitate + config.teach,
             loss: if acting == Acting::Prior { Loss::Imitate } else { Loss::Ppo },
         };
         let lessons = self.lessons(&episodes, &estimates);
@@ -160,9 +169,52 @@ impl<E: Environment> Trainer<E> {
         Ok(metrics(&self.progress, &pass, &episodes, &estimates, &losses, seconds))
     }
 
+    /// Plays an episode in each environment, asks the teacher, and learns from all that it has said.
+    fn teach(&mut self) -> Result<Metrics> {
+        let start = Instant::now();
+        let net = self.policy()?;
+        let config = self.progress.config.clone();
+        let iteration = self.progress.iteration + 1;
+        let acting = if iteration <= config.teach_prior { Acting::Prior } else { Acting::Greedy };
+        let (pool, envs) = (&self.pool, &mut self.envs);
+        let episodes = pool.install(|| play_taught(envs, &net, &config, iteration, acting));
+        let played = Instant::now();
+        let count = episodes.len() as f64;
+        let score = episodes.iter().map(|episode| episode.score).sum::<f64>() / count;
+        let lengths: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
+        self.taught.extend(episodes.into_iter().flat_map(|episode| Taught::of(episode.samples)));
+        ensure!(!self.taught.is_empty(), "teach: nobody can look ahead here; set teach = 0");
+        let (pool, learner, taught) = (&self.pool, &mut self.learner, &self.taught);
+        let report = pool.install(|| teach::fit(learner, taught, &config, net.lambda(), iteration));
+        self.progress.iteration = iteration;
+        self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
+        let mut metrics = Metrics::new(iteration, self.progress.steps);
+        for (name, value) in [
+            ("charts/score", score),
+            ("charts/episodic_length", lengths as f64 / count),
+            ("teach/states", self.taught.len() as f64),
+            ("teach/regret_before", report.before),
+            ("teach/regret", report.after),
+            ("teach/least_regret", report.least),
+            ("performance/play_seconds", (played - start).as_secs_f64()),
+            ("performance/learn_seconds", played.elapsed().as_secs_f64()),
+        ] {
+            metrics.push(name, value);
+        }
+        Ok(metrics)
+    }
+
+    /// Whether what the run needs to go on is in a checkpoint; what a teacher has said is not.
+    pub fn can_save(&self) -> bool {
+        self.taught.is_empty() || self.progress.iteration >= self.progress.config.teach
+    }
+
     /// Validates where this iteration is one to validate; says whether the policy is the best so far.
     pub fn validate(&mut self, metrics: &mut Metrics) -> Result<bool> {
-        let due = self.progress.iteration.is_multiple_of(self.progress.config.validate_every) || self.done();
+        let config = &self.progress.config;
+        let due = self.progress.iteration.is_multiple_of(config.validate_every)
+            || self.progress.iteration <= config.teach
+            || self.done();
         let net = self.policy()?;
         let Some(validate) = self.validate.as_mut().filter(|_| due) else {
             return Ok(false);
@@ -178,7 +230,8 @@ impl<E: Environment> Trainer<E> {
     }
 
     fn imitating(&self) -> bool {
-        self.progress.iteration < self.progress.config.imitate
+        let Config { teach, imitate, .. } = self.progress.config;
+        (teach..teach + imitate).contains(&self.progress.iteration)
     }
 
     /// Sets the normalisers, once, from episodes of the first policy; nothing is learned from them.

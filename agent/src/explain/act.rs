@@ -6,7 +6,7 @@ use serde::Serialize;
 use yardmaster_env::candidates::alike;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::job::{Job, Task};
-use yardmaster_env::units::JobId;
+use yardmaster_env::units::{JobId, Time};
 use yardmaster_env::view::{Decision, View};
 
 /// A decision with the names of what it is about.
@@ -118,7 +118,7 @@ impl Act {
             },
             Decision::Preempt { run } => preempted(view, *run),
             Decision::Allocate { portions, .. } => Act::Allocate { portions: portions.len() },
-            Decision::Wait { until } => Act::Wait { until_s: until.map(|until| until.as_secs_f64()) },
+            Decision::Wait { until } => Act::Wait { until_s: until.map(Time::as_secs_f64) },
         }
     }
 }

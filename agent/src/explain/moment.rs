@@ -7,6 +7,7 @@ use thiserror::Error;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::releases::Releases;
 use yardmaster_env::sim::{Simulator, World};
+use yardmaster_env::units::Span;
 use yardmaster_env::view::{Decision, View};
 
 use super::act::{Act, kind};
@@ -218,11 +219,15 @@ fn moment(
     };
     let options: Vec<Choice> = order.iter().filter_map(option).collect();
     let own = weighed.decision(view);
+    let same = |action: usize, decision: &Decision| {
+        let own = weighed.candidates.decision(view, action);
+        own.is_some_and(|own| difference(view, &own, decision).is_none())
+    };
     let other = |(witness, decision): (&Witness, &Decision)| Other {
         role: witness.role.clone(),
         policy: witness.policy.name().to_owned(),
         act: Act::of(view, decision),
-        action: weighed.candidates.action_of(view, decision),
+        action: order.iter().copied().find(|&action| same(action, decision)),
         difference: difference(view, &own, decision),
     };
     let others: Vec<Other> = witnesses.iter().zip(asked).map(other).collect();
@@ -302,7 +307,7 @@ fn state(view: &View<'_>) -> State {
         kinds: kinds.collect(),
         waiting_jobs: view.queue.len(),
         waiting_requests: requests().count(),
-        oldest_s: oldest.map_or(0.0, |oldest| oldest.as_secs_f64()),
+        oldest_s: oldest.map_or(0.0, Span::as_secs_f64),
         running: view.running.len(),
         arrived: view.jobs.len(),
     }

@@ -7,6 +7,7 @@
 
 pub mod futures;
 pub mod settings;
+mod teacher;
 
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use yardmaster_env::view::{Decision, Running, View};
 
 use self::futures::{Draw, Futures, generator};
 pub use self::settings::Settings;
+pub use self::teacher::Teacher;
 use crate::policy::Policy;
 use crate::registry::{self, RegistryError};
 

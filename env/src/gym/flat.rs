@@ -11,7 +11,7 @@
 //! Action `i < padding.candidates` is candidate `i`, action `padding.candidates` is to wait.
 
 use super::Spaces;
-use crate::candidates::MAX_WORKS;
+use crate::candidates::{MAX_RUNS, MAX_WORKS};
 use crate::observe::{GLOBAL, JOB, NODE, Observation, PAIR};
 
 /// Rows of the flat observation. Candidates that find no room are masked out, and counted.
@@ -27,7 +27,7 @@ pub struct Padding {
 
 impl Default for Padding {
     fn default() -> Padding {
-        Padding { jobs: MAX_WORKS + 8, nodes: 8, candidates: 256 }
+        Padding { jobs: MAX_WORKS + MAX_RUNS, nodes: 8, candidates: 256 }
     }
 }
 

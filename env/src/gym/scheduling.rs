@@ -8,7 +8,7 @@ use crate::candidates::Candidates;
 use crate::observe::{Observation, Observer};
 use crate::sim::{Simulator, World};
 use crate::units::{JobId, Span};
-use crate::view::View;
+use crate::view::{Decision, View};
 
 /// Where the episodes come from. Any `FnMut(u64) -> Arc<World> + Send` is one.
 pub trait Episodes: Send {
@@ -109,8 +109,20 @@ impl SchedulingEnv {
     /// # Errors
     /// [`EnvError::NothingToDecide`]; the episode before then goes on.
     pub fn begin(&mut self, seed: u64) -> Result<(), EnvError> {
+        self.begin_advised(seed, |_| None)
+    }
+
+    /// As [`begin`](SchedulingEnv::begin), with what a rule would do among the actions.
+    ///
+    /// # Errors
+    /// [`EnvError::NothingToDecide`]; the episode before then goes on.
+    pub fn begin_advised(
+        &mut self,
+        seed: u64,
+        advise: impl FnOnce(&View<'_>) -> Option<Decision>,
+    ) -> Result<(), EnvError> {
         let episode = self.prepare(seed)?;
-        self.install(episode);
+        self.install(episode, advise);
         Ok(())
     }
 
@@ -119,6 +131,18 @@ impl SchedulingEnv {
     /// # Errors
     /// [`EnvError::Over`] or [`EnvError::NoSuchAction`]; nothing has changed then.
     pub fn act(&mut self, action: usize) -> Result<StepResult, EnvError> {
+        self.act_advised(action, |_| None)
+    }
+
+    /// As [`act`](SchedulingEnv::act), with what a rule would do next among the actions of the next decision.
+    ///
+    /// # Errors
+    /// [`EnvError::Over`] or [`EnvError::NoSuchAction`]; nothing has changed then.
+    pub fn act_advised(
+        &mut self,
+        action: usize,
+        advise: impl FnOnce(&View<'_>) -> Option<Decision>,
+    ) -> Result<StepResult, EnvError> {
         let episode = self.episode.as_mut().filter(|episode| !episode.over).ok_or(EnvError::Over)?;
         let candidates = &self.observer.candidates;
         let decision = candidates
@@ -127,7 +151,9 @@ impl SchedulingEnv {
         let before = episode.sim.now();
         episode.sim.apply(decision)?;
         let terminated = episode.sim.next_decision().is_none();
-        self.observer.observe(&episode.sim.view());
+        let view = episode.sim.view();
+        let advice = if terminated { None } else { advise(&view) };
+        self.observer.observe(&view, advice);
         let reward = episode.charge();
         let truncated = !terminated && self.settings.max_decisions.is_some_and(|most| episode.length >= most);
         episode.over = terminated || truncated;
@@ -186,8 +212,10 @@ impl SchedulingEnv {
         }
     }
 
-    fn install(&mut self, episode: Episode) {
-        self.observer.observe(&episode.sim.view());
+    fn install(&mut self, episode: Episode, advise: impl FnOnce(&View<'_>) -> Option<Decision>) {
+        let view = episode.sim.view();
+        let advice = advise(&view);
+        self.observer.observe(&view, advice);
         self.episode = Some(episode);
     }
 
@@ -260,7 +288,7 @@ impl Env for SchedulingEnv {
         if kinds > rows {
             return Err(EnvError::TooManyKinds { kinds, rows });
         }
-        self.install(episode);
+        self.install(episode, |_| None);
         self.write(false, obs, mask);
         Ok(())
     }

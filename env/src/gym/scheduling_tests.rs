@@ -1,7 +1,7 @@
 use super::super::FUTURE;
 use super::super::testing::{random_env, random_world};
 use super::*;
-use crate::candidates::MAX_WORKS;
+use crate::candidates::{MAX_RUNS, MAX_WORKS};
 
 /// Plays an episode by the first or last legal action in turn; gives the rewards.
 fn play(env: &mut SchedulingEnv, seed: u64) -> Vec<StepResult> {
@@ -115,7 +115,7 @@ fn settings_and_worlds_that_cannot_work_are_refused() {
     let mut mask = vec![false; env.spaces.actions];
     let error = env.reset(0, &mut obs, &mut mask);
     assert_eq!(error, Err(EnvError::TooManyKinds { kinds: 2, rows: 1 }));
-    assert_eq!(Padding::default().jobs, MAX_WORKS + 8);
+    assert_eq!(Padding::default().jobs, MAX_WORKS + MAX_RUNS);
 }
 
 #[test]

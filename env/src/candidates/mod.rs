@@ -2,19 +2,28 @@
 //!
 //! Identical jobs are one work group, devices of one kind are one node group, so the list stays small on a large
 //! cluster. When more than [`MAX_WORKS`] groups wait, several cheap orders each keep their first.
+//!
+//! A policy that learns is also shown the jobs that it may cut off, and what a rule proposes: whatever that is, it is
+//! among the actions, so that whoever follows the rule does exactly what the rule does.
+
+mod alike;
+mod cap;
+mod runs;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
-use crate::job::{Choice, Job, Task};
+pub use self::alike::alike;
+use self::alike::{begun, likeness};
+pub use self::runs::MAX_RUNS;
+use crate::job::Choice;
 use crate::timing::{KindSlot, Way};
 use crate::units::{JobId, Span};
-use crate::view::{Decision, Discipline, View};
+use crate::view::{Decision, Share, View};
 
 /// Work groups that are offered at most.
 pub const MAX_WORKS: usize = 32;
 
-/// Identical jobs that wait, or the waiting requests of one model.
+/// Identical jobs that wait, or the waiting requests of one model, or a job that runs and may be cut off.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkGroup {
     /// The one that has waited longest.
@@ -23,6 +32,8 @@ pub struct WorkGroup {
     pub count: u32,
     /// The stream, if these are requests.
     pub stream: Option<usize>,
+    /// The sequence of the run, if the job runs.
+    pub run: Option<u64>,
 }
 
 /// Nodes whose devices are interchangeable.
@@ -36,7 +47,7 @@ pub struct NodeGroup {
     pub devices: u32,
 }
 
-/// Start this work on these nodes in this batch.
+/// Start this work on these nodes in this batch; or cut it off, if it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
     /// Index into [`Candidates::works`].
@@ -54,11 +65,13 @@ pub struct Candidate {
 /// The candidates of one decision. Reused from one decision to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Candidates {
-    /// What could be started.
+    /// What could be started; then what could be cut off.
     pub works: Vec<WorkGroup>,
+    /// How many of them wait.
+    pub waiting: usize,
     /// Where.
     pub nodes: Vec<NodeGroup>,
-    /// Legal combinations, by work, then node, then falling batch.
+    /// Legal combinations, by work, then node, then falling batch; last the proposal, if it is none of them.
     pub list: Vec<Candidate>,
     /// Whether waiting is legal; it is then action `list.len()`.
     pub wait: bool,
@@ -66,34 +79,98 @@ pub struct Candidates {
     pub spans: Vec<Span>,
     /// Best span of each work group.
     pub best: Vec<Span>,
+    /// What a rule proposes, with its action.
+    proposal: Option<(usize, Decision)>,
     /// (groups of jobs): their likeness, aligned with `works`.
     likenesses: Vec<u64>,
     /// Open addressing: 1 + the index of a group, 0 where nothing is.
     table: Vec<u32>,
     keep: Vec<bool>,
     ranks: [Vec<Reverse<(u64, usize)>>; 3],
+    /// Work left and place of what runs.
+    runs: Vec<(u64, usize)>,
 }
 
 impl Candidates {
-    /// Lists the legal actions of this moment.
+    /// Lists what may be started at this moment, and whether to wait is legal.
     pub fn fill(&mut self, view: &View<'_>) {
+        self.list_waiting(view, None);
+        self.list_starts(view);
+    }
+
+    /// Lists all legal actions of this moment: what may be started, what may be cut off, and what a rule proposes.
+    pub fn fill_all(&mut self, view: &View<'_>, proposal: Option<Decision>) {
+        self.list_waiting(view, proposal.as_ref());
+        self.list_runs(view, proposal.as_ref());
+        self.list_starts(view);
+        self.list_cuts(view);
+        self.proposal = proposal.and_then(|proposal| Some((self.admit(view, &proposal)?, proposal)));
+    }
+
+    fn list_waiting(&mut self, view: &View<'_>, proposal: Option<&Decision>) {
+        self.proposal = None;
         self.list_works(view);
         self.measure(view);
         if self.works.len() > MAX_WORKS {
-            self.cap(view);
+            let proposed = proposal.and_then(|proposal| self.work_of(view, proposal));
+            self.cap(view, proposed);
         }
+        self.waiting = self.works.len();
+    }
+
+    fn list_starts(&mut self, view: &View<'_>) {
         self.nodes.clear();
         for (slot, &kind) in view.cluster.kinds().iter().enumerate() {
             let devices = view.cluster.devices_of(kind);
             self.nodes.push(NodeGroup { slot, free: view.free_by_kind[slot], devices });
         }
         self.list.clear();
-        for work in 0..self.works.len() {
+        for work in 0..self.waiting {
             for node in 0..self.nodes.len() {
                 self.list_batches(view, work, node);
             }
         }
         self.wait = view.may_wait;
+    }
+
+    /// The action of a proposal, which joins the list if it is not there yet; `None` if it is of a kind that no action
+    /// stands for.
+    fn admit(&mut self, view: &View<'_>, proposal: &Decision) -> Option<usize> {
+        if let Decision::Wait { .. } = proposal {
+            self.wait = true;
+            return Some(self.list.len());
+        }
+        let work = self.work_of(view, proposal)?;
+        let (slot, batch, variant, gang) = match proposal {
+            Decision::Start { job: _, nodes, batch, variant } => {
+                (view.slot_of(nodes.first()?.node), *batch, *variant, devices(nodes))
+            }
+            // One action a work group stands for both of these.
+            _ => return self.list.iter().position(|candidate| candidate.work == work),
+        };
+        let wanted = Candidate { work, node: slot, batch, variant, gang };
+        let listed = self.list.iter().position(|candidate| *candidate == wanted);
+        Some(listed.unwrap_or_else(|| {
+            self.list.push(wanted);
+            self.list.len() - 1
+        }))
+    }
+
+    /// The work group that a decision starts or cuts off.
+    fn work_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
+        let job = match decision {
+            Decision::Preempt { run } => return self.works.iter().position(|work| work.run == Some(*run)),
+            Decision::Start { job, .. } => *job,
+            Decision::Reserve { order } => *order.first()?,
+            Decision::Wait { .. } | Decision::Allocate { .. } => return None,
+        };
+        let same = |work: &WorkGroup| work.run.is_none() && (work.job == job || alike(view, work.job, job));
+        self.works.iter().position(same)
+    }
+
+    /// The action that stands for what the rule proposes.
+    pub fn proposal(&self) -> Option<usize> {
+        self.proposal.as_ref().map(|(action, _)| *action)
     }
 
     /// Number of legal actions.
@@ -103,10 +180,16 @@ impl Candidates {
 
     /// The decision that an action stands for; `None` if there is no such action.
     pub fn decision(&self, view: &View<'_>, action: usize) -> Option<Decision> {
+        if let Some((_, proposal)) = self.proposal.as_ref().filter(|(at, _)| *at == action) {
+            return Some(proposal.clone());
+        }
         let Some(candidate) = self.list.get(action) else {
             return (action == self.list.len() && self.wait).then_some(Decision::Wait { until: None });
         };
-        let job = self.works[candidate.work].job;
+        let WorkGroup { job, run, .. } = self.works[candidate.work];
+        if let Some(run) = run {
+            return Some(Decision::Preempt { run });
+        }
         if view.discipline.commits() {
             return Some(Decision::Reserve { order: smallvec::smallvec![job] });
         }
@@ -122,14 +205,17 @@ impl Candidates {
     pub fn action_of(&self, view: &View<'_>, decision: &Decision) -> Option<usize> {
         let (job, slot, batch, variant, gang) = match decision {
             Decision::Wait { .. } => return self.wait.then_some(self.list.len()),
-            Decision::Allocate { .. } | Decision::Preempt { .. } => return None,
+            Decision::Allocate { .. } => return None,
+            Decision::Preempt { .. } => {
+                let work = self.work_of(view, decision)?;
+                return self.list.iter().position(|candidate| candidate.work == work);
+            }
             Decision::Reserve { order } => (*order.first()?, 0, 1, 0, view.job(*order.first()?).gang),
             Decision::Start { job, nodes, batch, variant } => {
-                let gang = nodes.iter().map(|share| share.devices).sum();
-                (*job, view.slot_of(nodes.first()?.node), *batch, *variant, gang)
+                (*job, view.slot_of(nodes.first()?.node), *batch, *variant, devices(nodes))
             }
         };
-        let same = |work: &WorkGroup| work.job == job || alike(view, work.job, job);
+        let same = |work: &WorkGroup| work.run.is_none() && (work.job == job || alike(view, work.job, job));
         let matches = self.list.iter().enumerate().filter(|(_, candidate)| {
             self.nodes[candidate.node].slot == slot
                 && (candidate.variant, candidate.gang) == (variant, gang)
@@ -150,7 +236,7 @@ impl Candidates {
             let mut place = likeness as usize & (self.table.len() - 1);
             loop {
                 let Some(group) = (self.table[place] as usize).checked_sub(1) else {
-                    self.works.push(WorkGroup { job, count: 1, stream: None });
+                    self.works.push(WorkGroup { job, count: 1, stream: None, run: None });
                     self.likenesses.push(likeness);
                     self.table[place] = self.works.len() as u32;
                     break;
@@ -165,7 +251,8 @@ impl Candidates {
         }
         for (stream, waiting) in view.streams.iter().enumerate() {
             if let Some(&job) = waiting.queue.first() {
-                self.works.push(WorkGroup { job, count: waiting.queue.len() as u32, stream: Some(stream) });
+                let count = waiting.queue.len() as u32;
+                self.works.push(WorkGroup { job, count, stream: Some(stream), run: None });
             }
         }
     }
@@ -186,57 +273,6 @@ impl Candidates {
             }
             self.best.push(self.spans[first..].iter().copied().min().unwrap_or(Span::MAX));
         }
-    }
-
-    /// Keeps [`MAX_WORKS`] work groups: in turn the oldest, the smallest, the most urgent and the choosiest.
-    fn cap(&mut self, view: &View<'_>) {
-        let mut ranks = std::mem::take(&mut self.ranks);
-        ranks.iter_mut().for_each(Vec::clear);
-        let kinds = view.timing.kinds();
-        let measured = self.spans.chunks_exact(kinds).zip(&self.best);
-        for (at, (work, (spans, best))) in self.works.iter().zip(measured).enumerate() {
-            let job = view.job(work.job);
-            let area = best.0.saturating_mul(u64::from(job.gang));
-            let deadline = job.deadline.map_or(u64::MAX, |deadline| deadline.0);
-            // The bits of positive floats have their order; the complement puts the highest first.
-            let choosiness = !choosiness(spans, *best).to_bits();
-            let keys = [area, deadline, choosiness];
-            ranks.iter_mut().zip(keys).for_each(|(rank, key)| rank.push(Reverse((key, at))));
-        }
-        // Each order gives a few only, so that sorting it whole would be wasted.
-        let mut heaps = ranks.map(BinaryHeap::from);
-        self.keep.clear();
-        self.keep.resize(self.works.len(), false);
-        let mut left = MAX_WORKS;
-        // The groups are in order of age already.
-        for oldest in 0..self.works.len() {
-            let firsts = heaps.iter_mut().filter_map(|heap| heap.pop().map(|Reverse((_, at))| at));
-            for at in [oldest].into_iter().chain(firsts) {
-                if left > 0 && !std::mem::replace(&mut self.keep[at], true) {
-                    left -= 1;
-                }
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        self.drop_others();
-        self.ranks = heaps.map(BinaryHeap::into_vec);
-    }
-
-    /// Removes the work groups that are not kept, with their spans.
-    fn drop_others(&mut self) {
-        let kinds = self.spans.len() / self.works.len();
-        let mut kept = 0;
-        for at in (0..self.works.len()).filter(|&at| self.keep[at]) {
-            self.works.swap(kept, at);
-            self.best[kept] = self.best[at];
-            self.spans.copy_within(at * kinds..(at + 1) * kinds, kept * kinds);
-            kept += 1;
-        }
-        self.works.truncate(kept);
-        self.best.truncate(kept);
-        self.spans.truncate(kept * kinds);
     }
 
     fn list_batches(&mut self, view: &View<'_>, work: usize, node: usize) {
@@ -319,53 +355,6 @@ impl WorkGroup {
     }
 }
 
-/// How much work loses on its worst kind against its best.
-fn choosiness(spans: &[Span], best: Span) -> f64 {
-    let worst = spans.iter().max().map_or(0, |span| span.0);
-    worst as f64 / best.0.max(1) as f64
-}
-
-/// Whether a job has run before, so that no other is like it.
-fn begun(view: &View<'_>, job: JobId) -> bool {
-    view.discipline == Discipline::Free && view.progress(job).slices > 0
-}
-
-/// Whether two waiting jobs can stand for each other.
-pub fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
-    if begun(view, one) || begun(view, other) {
-        return false;
-    }
-    let (one, other) = (view.job(one), view.job(other));
-    one.task == other.task
-        && one.gang == other.gang
-        && one.procs == other.procs
-        && one.weight == other.weight
-        && one.deadline == other.deadline
-        && one.inputs == other.inputs
-        && one.choices == other.choices
-        && one.user == other.user
-}
-
-/// A hash of all that [`alike`] compares. That two different jobs share one costs a merge, nothing else.
-fn likeness(job: &Job) -> u64 {
-    let [what, size, volume] = match job.task {
-        Task::Rigid { requested } => [0, 0, requested.0],
-        Task::Training { model, batch, samples } => [1 << 16 | u64::from(model.0), u64::from(batch), samples],
-        Task::Request { model } => [2 << 16 | u64::from(model.0), 0, 0],
-        Task::Steps { speeds, steps } => [3 << 16, u64::from(speeds), steps],
-    };
-    let gang = u64::from(job.gang) << 32 | u64::from(job.procs);
-    // Adding zero makes one of the two zeros, which are equal.
-    let (weight, deadline) =
-        ((job.weight + 0.0).to_bits(), job.deadline.map_or(u64::MAX, |deadline| deadline.0));
-    // Odd factors: each word alone decides the sum, and high bits come down at the end.
-    let words = [
-        (what << 32 | size, 0x9e37_79b9_7f4a_7c15),
-        (volume, 0xbf58_476d_1ce4_e5b9),
-        (gang, 0x94d0_49bb_1331_11eb),
-        (weight, 0xd6e8_feb8_6659_fd93),
-        (deadline, 0xa076_1d64_78bd_642f_u64),
-    ];
-    let sum = words.iter().fold(0_u64, |sum, (word, factor)| sum.wrapping_add(word.wrapping_mul(*factor)));
-    (sum ^ sum >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
+fn devices(nodes: &[Share]) -> u32 {
+    nodes.iter().map(|share| share.devices).sum()
 }
