@@ -55,8 +55,7 @@ impl Span {
 
     /// `seconds` rounded to the nearest nanosecond; negative and NaN become 0, too large becomes [`Span::MAX`].
     pub fn from_secs_f64(seconds: f64) -> Span {
-        // A float-to-integer cast saturates and maps NaN to 0, which is the contract above.
-        Span((seconds * NANOS).round() as u64)
+        Span(nearest(seconds * NANOS))
     }
 
     /// The length in seconds.
@@ -66,8 +65,16 @@ impl Span {
 
     /// So many times as long, to the nearest nanosecond; a negative factor or NaN gives 0.
     pub fn scaled(self, factor: f64) -> Span {
-        if factor == 1.0 { self } else { Span((self.0 as f64 * factor).round() as u64) }
+        if factor == 1.0 { self } else { Span(nearest(self.0 as f64 * factor)) }
     }
+}
+
+/// The nearest whole number, halves up; negative and NaN become 0, too large becomes the largest. This is `f64::round`
+/// without its call into the maths library, which a processor of the baseline needs for it.
+fn nearest(value: f64) -> u64 {
+    // The cast cuts off what is behind the point, saturates and maps NaN to 0; the difference is exact.
+    let whole = value as u64;
+    whole.saturating_add(u64::from(value - whole as f64 >= 0.5))
 }
 
 impl Add<Span> for Time {
@@ -174,5 +181,28 @@ mod tests {
         assert_eq!(Span::from_secs_f64(f64::NAN), Span::ZERO);
         assert_eq!(Span::from_secs_f64(f64::INFINITY), Span::MAX);
         assert_eq!(Time::MAX + Span(1), Time::MAX);
+    }
+
+    #[test]
+    fn the_nearest_is_what_the_library_says() {
+        let edges = [
+            0.0,
+            0.5 - f64::EPSILON / 4.0,
+            0.5,
+            0.5 + f64::EPSILON,
+            1.5,
+            2.5,
+            1e15 + 0.5,
+            2f64.powi(53) - 0.5,
+        ];
+        let large = [2f64.powi(52) + 0.5, 2f64.powi(63), 2f64.powi(64), 1e300, f64::INFINITY];
+        let small = [-0.4, -0.5, -1.0, f64::NEG_INFINITY, f64::NAN, f64::MIN_POSITIVE];
+        for value in edges.into_iter().chain(large).chain(small) {
+            assert_eq!(nearest(value), value.round() as u64, "{value:?}");
+        }
+        for number in 0..100_000_u32 {
+            let value = f64::from(number) * 12_345.678_912_3 / 7.0 + f64::from(number % 3) * 0.25;
+            assert_eq!(nearest(value), value.round() as u64, "{value:?}");
+        }
     }
 }

@@ -331,7 +331,16 @@ impl<'a> View<'a> {
 
     /// Whether enough devices of the kind are free for the job, and it runs on them.
     pub fn fits(&self, id: JobId, slot: KindSlot) -> bool {
-        self.free_by_kind[slot] >= self.job(id).gang && self.estimate(id, slot).is_some()
+        self.free_by_kind[slot] >= self.job(id).gang && self.runs_on(id, slot)
+    }
+
+    /// Whether there is an [`estimate`](View::estimate), without the work of making it.
+    fn runs_on(&self, id: JobId, slot: KindSlot) -> bool {
+        let again = self.discipline == Discipline::Free && self.progress(id).slices > 0;
+        match self.first_way(id).filter(|_| again) {
+            Some(way) => way.span(slot).is_some(),
+            None => self.timing.job(id.index(), slot).is_some(),
+        }
     }
 
     /// How long the job or a batch of such requests would hold these nodes before it computes: until its data is there
@@ -371,7 +380,10 @@ impl<'a> View<'a> {
         if !self.needs_setup(id) {
             return Span::ZERO;
         }
-        match self.place_job(id, slot) {
+        if let Some((setup, _)) = self.first_ready(id, slot, None) {
+            return setup;
+        }
+        match self.place(slot, self.job(id).gang) {
             Some(nodes) => self.setup(id, &nodes),
             None => {
                 let alone = |node: &NodeId| self.setup(id, &[Share { node: *node, devices: 1 }]);
@@ -399,15 +411,18 @@ impl<'a> View<'a> {
         if !self.needs_setup(id) {
             return self.place(slot, job.gang);
         }
-        let enough = |node: &&NodeId| self.free[node.index()] >= job.gang;
-        let share = |node: &NodeId| Share { node: *node, devices: job.gang };
-        let nodes = self.cluster.nodes_of(slot).iter().filter(enough);
-        let best =
-            nodes.min_by_key(|node| (self.setup_as(id, &[share(node)], variant), self.free[node.index()]));
-        match best {
-            Some(node) => Some(Placement::from_iter([share(node)])),
+        match self.first_ready(id, slot, variant) {
+            Some((_, node)) => Some(Placement::from_iter([Share { node, devices: job.gang }])),
             None => self.place(slot, job.gang),
         }
+    }
+
+    /// The single node with enough free devices that is ready first, and how long that takes; of equals the tightest.
+    fn first_ready(&self, id: JobId, slot: KindSlot, variant: Option<u16>) -> Option<(Span, NodeId)> {
+        let gang = self.job(id).gang;
+        let nodes = self.cluster.nodes_of(slot).iter().filter(|node| self.free[node.index()] >= gang);
+        let ready = nodes.map(|&node| (self.setup_as(id, &[Share { node, devices: gang }], variant), node));
+        ready.min_by_key(|(setup, node)| (*setup, self.free[node.index()]))
     }
 
     /// Devices of one kind for a gang: the single node with the fewest sufficient free devices, or else the

@@ -66,6 +66,8 @@ pub struct Config {
     pub teach_horizon: usize,
     /// Actions that it tries at most.
     pub teach_actions: usize,
+    /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
+    pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
     pub teach_epochs: u64,
     /// Iterations of PPO in which only the critic learns.
@@ -110,6 +112,7 @@ impl Default for Config {
             teach_futures: 6,
             teach_horizon: 25,
             teach_actions: 16,
+            teach_caution: 0.5,
             teach_epochs: 4,
             critic_first: 0,
             validate_every: 10,

@@ -43,6 +43,8 @@ pub struct Scheduling {
     teacher: Teacher,
     /// Actions that the teacher tries at most.
     tries: usize,
+    /// Standard errors that are added to what an action costs.
+    caution: f64,
     future: Vec<f32>,
     /// The prior's objective and mean completion time in this episode: the units of reward and time.
     objective: f64,
@@ -120,8 +122,9 @@ impl Scheduling {
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
         let future = Vec::with_capacity(FUTURE);
-        let tries = config.teach_actions;
-        Ok(Self { scenario, env, prior, teacher, tries, future, objective: 1.0, completion_s: 1.0 })
+        let (tries, caution) = (config.teach_actions, config.teach_caution);
+        let (objective, completion_s) = (1.0, 1.0);
+        Ok(Self { scenario, env, prior, teacher, tries, caution, future, objective, completion_s })
     }
 
     /// Reads what the critic may see of the decision at hand.
@@ -203,11 +206,11 @@ impl Environment for Scheduling {
         let decisions: Option<Vec<Decision>> =
             tries.iter().map(|&action| candidates.decision(&view, action)).collect();
         let mut tail = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
-        let costs = self.teacher.costs(&view, &decisions?, &mut tail, random.next_u64())?;
-        let base = *costs.first()?.as_ref()?;
+        let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
         let mut regrets = vec![f32::NAN; candidates.actions()];
-        for (&action, cost) in tries.iter().zip(&costs) {
-            regrets[action] = cost.map_or(f32::NAN, |cost| ((cost - base) / self.objective) as f32);
+        for (&action, found) in tries.iter().zip(&found) {
+            let cautious = |(mean, error): (f64, f64)| (mean + self.caution * error) / self.objective;
+            regrets[action] = found.map_or(f32::NAN, |found| cautious(found) as f32);
         }
         Some(regrets)
     }

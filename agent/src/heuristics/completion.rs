@@ -117,12 +117,17 @@ impl EarliestCompletion {
         }
         let mut best: Option<Best> = None;
         let cheapest = self.cheapest(view, work);
-        for slot in slots {
+        // Newer kinds stand last and rule out most of the others. Of equals the first kind is best all the same.
+        for slot in slots.rev() {
             let dear = cheapest.map_or(1.0, |cheapest| self.dear(view, work, slot, cheapest));
-            for form in self.weights.width.forms(view, work, slot) {
+            let beats = |cost: Span, best: Option<Best>| {
+                best.is_none_or(|best| (cost, slot) < (best.cost, best.form.slot))
+            };
+            let worth = |compute: Span| beats(compute.scaled(dear), best);
+            for form in self.weights.width.forms(view, work, slot, worth) {
                 let Form { compute, setup, .. } = form;
                 let least = compute.scaled(dear) + setup.scaled(self.weights.fetch);
-                if best.is_some_and(|best| least >= best.cost) {
+                if !beats(least, best) {
                     // Even without a wait it would not cost less.
                     continue;
                 }
@@ -130,7 +135,7 @@ impl EarliestCompletion {
                 // Requests are too short to price what they take from others.
                 let alpha = if work.stream.is_some() { 1.0 } else { self.weights.alpha };
                 let cost = wait.scaled(alpha) + least;
-                if best.is_none_or(|best| cost < best.cost) {
+                if beats(cost, best) {
                     best = Some(Best { cost, end: wait + compute + setup, form, now });
                 }
             }

@@ -94,7 +94,7 @@ impl Victims {
         for (slot, runs) in self.by_kind.iter().enumerate() {
             let form = match weights.width {
                 Width::Own => Form::own(view, work, slot),
-                Width::Extra(_) => weights.width.forms(view, work, slot).last().copied(),
+                Width::Extra(_) => weights.width.forms(view, work, slot, |_| true).last().copied(),
             };
             let Some(form) = form else { continue };
             let span = form.compute + form.setup;

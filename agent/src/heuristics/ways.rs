@@ -38,10 +38,17 @@ pub struct Form {
 impl Form {
     /// As submitted; `None` where the work does not run.
     pub fn own(view: &View<'_>, work: Work, slot: KindSlot) -> Option<Form> {
+        Form::own_if(view, work, slot, |_| true)
+    }
+
+    /// As submitted, if it is worth a look with so much to compute: what it takes before is dear to find out.
+    fn own_if(view: &View<'_>, work: Work, slot: KindSlot, worth: impl Fn(Span) -> bool) -> Option<Form> {
         let (all, restart) = (work.span(view, slot)?, view.restart(work.job));
-        let setup = view.setup_on(work.job, slot) + restart;
         let compute = Span(all.0 - restart.0.min(all.0));
-        Some(Form { slot, gang: view.job(work.job).gang, batch: None, compute, setup })
+        worth(compute).then(|| {
+            let setup = view.setup_on(work.job, slot) + restart;
+            Form { slot, gang: view.job(work.job).gang, batch: None, compute, setup }
+        })
     }
 
     /// The decision to start so; `batch` is that of the batching rule. `None` if the devices are not free.
@@ -61,10 +68,17 @@ impl Width {
     }
 
     /// The ways that are worth a look on a kind: the one that needs no more devices than are free, then, if it is
-    /// another, the best one, which may have to wait.
-    pub fn forms(self, view: &View<'_>, work: Work, slot: KindSlot) -> SmallVec<[Form; 2]> {
+    /// another, the best one, which may have to wait. Work that leaves no choice is left out where it is not worth a
+    /// look with so much to compute.
+    pub fn forms(
+        self,
+        view: &View<'_>,
+        work: Work,
+        slot: KindSlot,
+        worth: impl Fn(Span) -> bool,
+    ) -> SmallVec<[Form; 2]> {
         let Some(extra) = self.extra(view, work) else {
-            return Form::own(view, work, slot).into_iter().collect();
+            return Form::own_if(view, work, slot, worth).into_iter().collect();
         };
         let free = view.free_by_kind[slot].min(fair(view));
         let mut forms = SmallVec::new();

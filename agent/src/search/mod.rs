@@ -34,8 +34,8 @@ pub struct Search {
     settings: Settings,
     futures: Futures,
     base: Box<dyn Policy>,
-    /// Decides in the futures where the base cannot be copied.
-    tail: Box<dyn Policy>,
+    /// Decides in the futures in place of a base that cannot be copied; `None` beside one that can.
+    double: Option<Box<dyn Policy>>,
     candidates: Candidates,
     seed: u64,
     decisions: u64,
@@ -70,13 +70,14 @@ impl Search {
         settings: Settings,
         futures: Futures,
     ) -> Result<Search, RegistryError> {
-        let (base, tail) = (registry::build(&settings.base)?, registry::build(&settings.base)?);
+        let base = registry::build(&settings.base)?;
+        let double = if base.fork().is_none() { Some(registry::build(&settings.base)?) } else { None };
         Ok(Search {
             name: name.into(),
             settings,
             futures,
             base,
-            tail,
+            double,
             candidates: Candidates::default(),
             seed: 0,
             decisions: 0,
@@ -126,14 +127,12 @@ impl Search {
         trials.retain_mut(|trial| {
             // The base goes on as it stands now, with what it has learned.
             let mut fork = self.base.fork();
-            let tail = match &mut fork {
-                Some(tail) => &mut **tail,
-                None => {
-                    self.tail.reset(0);
-                    &mut *self.tail
-                }
-            };
-            let cost = roll_out(start.clone(), trial.decision.clone(), tail);
+            let tail = fork.as_mut().unwrap_or_else(|| {
+                let double = self.double.as_mut().expect("what cannot be copied has a double");
+                double.reset(0);
+                double
+            });
+            let cost = roll_out(start.clone(), trial.decision.clone(), &mut **tail);
             trial.costs.extend(cost);
             cost.is_some()
         });

@@ -95,6 +95,10 @@ impl Load {
     /// What `count` more transfers would have together of a link of this capacity, in bytes per second: an equal
     /// share, or what is left over. What transfers that wait leave over is not known yet.
     pub(super) fn available(&self, capacity: f64, count: u32) -> f64 {
+        if self.flows == 0 {
+            // Nobody else: most links, most of the time.
+            return capacity;
+        }
         let share = capacity * f64::from(count) / f64::from(self.flows + count);
         if self.waiting == 0 { share.max(capacity - self.used) } else { share }
     }

@@ -34,11 +34,30 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// How long it takes among the transfers there are.
-    fn time(&self, spec: &DataSpec, flows: &Flows) -> Span {
+    /// What it gets among the transfers there are, in bytes per second.
+    fn rate(&self, spec: &DataSpec, flows: &Flows) -> f64 {
         let available = |&link: &LinkId| flows.load(link).available(spec.capacity(link), 1);
-        let rate = self.path.iter().map(available).fold(self.limit, f64::min);
+        self.path.iter().map(available).fold(self.limit, f64::min)
+    }
+
+    /// How long it takes at this rate.
+    fn time(&self, rate: f64) -> Span {
         self.latency + transfer_time(self.wire as f64, rate)
+    }
+}
+
+/// The fastest of the ways weighed so far.
+struct Fastest {
+    route: Route,
+    rate: f64,
+    time: Span,
+}
+
+impl Fastest {
+    /// Whether a way could not take less time: it begins no sooner and has no fewer bytes, at no higher rate. Most
+    /// replicas are as far away as each other.
+    fn rules_out(&self, route: &Route, rate: f64) -> bool {
+        rate <= self.rate && route.latency >= self.route.latency && route.wire >= self.route.wire
     }
 }
 
@@ -51,11 +70,15 @@ pub(super) fn choose(
     node: NodeId,
     id: ArtefactId,
 ) -> (Route, Span) {
-    let mut best: Option<(Route, Span)> = None;
+    let mut best: Option<Fastest> = None;
     let mut weigh = |route: Route| {
-        let time = route.time(spec, flows);
-        if best.as_ref().is_none_or(|(_, least)| time < *least) {
-            best = Some((route, time));
+        let rate = route.rate(spec, flows);
+        if best.as_ref().is_some_and(|best| best.rules_out(&route, rate)) {
+            return;
+        }
+        let time = route.time(rate);
+        if best.as_ref().is_none_or(|best| time < best.time) {
+            best = Some(Fastest { route, rate, time });
         }
     };
     let rack = spec.node(node).rack;
@@ -66,7 +89,8 @@ pub(super) fn choose(
     compressed(spec, &raw, id).into_iter().for_each(&mut weigh);
     // Last, so that it must be better than both; it is there in any case.
     weigh(raw);
-    best.expect("the store has everything")
+    let best = best.expect("the store has everything");
+    (best.route, best.time)
 }
 
 fn copy(spec: &DataSpec, from: NodeId, to: NodeId, id: ArtefactId) -> Route {
