@@ -5,8 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use yardmaster_agent::explain::gain::Tail;
-use yardmaster_env::metrics::SLOWDOWN_FLOOR_S;
-use yardmaster_env::objective::Objective;
+use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
 
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
@@ -129,9 +128,11 @@ pub(crate) struct Bench {
     /// With --trace: how decisions are carried out [default: free]
     #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,
-    /// With --trace: what is to be made small [default: completion-time]
-    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
-    pub(crate) objective: Option<Goal>,
+    /// What is to be made small, in place of the scenario's objective: completion-time, slowdown(floor_s=10),
+    /// misses(latency=0.05), shared(latency=0.05,scale_s=3600), energy or cost, and for a mix +600*energy (kWh) or +2*cost (US
+    /// dollars) [default: the scenario's; of a trace completion-time]
+    #[arg(long, value_name = "a+k*b", conflicts_with = "speed")]
+    pub(crate) objective: Option<Aim>,
     /// Policies, separated by commas, or all
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
@@ -170,33 +171,6 @@ pub(crate) struct Bench {
     /// With --speed: measure each case so often and take the median
     #[arg(long, value_name = "N", default_value = "9", value_parser = repetitions)]
     pub(crate) repetitions: usize,
-}
-
-/// What a schedule of a trace is judged by.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Goal {
-    /// Mean completion time
-    CompletionTime,
-    /// Mean completion time / shortest service time, which counts as 10 s at least
-    Slowdown,
-    /// Share of missed deadlines, plus 0.05 times latency / deadline
-    Misses,
-    /// Energy of all machines until the last job is done
-    Energy,
-    /// Price of all machines until the last job is done
-    Cost,
-}
-
-impl From<Goal> for Objective {
-    fn from(goal: Goal) -> Objective {
-        match goal {
-            Goal::CompletionTime => Objective::CompletionTime,
-            Goal::Slowdown => Objective::Slowdown { floor_s: SLOWDOWN_FLOOR_S },
-            Goal::Misses => Objective::Misses { latency: 0.05 },
-            Goal::Energy => Objective::Energy,
-            Goal::Cost => Objective::Cost,
-        }
-    }
 }
 
 /// Choose the parameters of rules on validation episodes, which are never those of `bench`

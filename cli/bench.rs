@@ -7,7 +7,7 @@ pub(crate) mod source;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::Row;
 use yardmaster_env::spec::BUILTIN;
@@ -149,7 +149,13 @@ fn sources(args: &Bench) -> Result<Vec<Source>> {
     }
     let all: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
     let names = if args.scenario.iter().any(|name| name == "all") { &all } else { &args.scenario };
-    names.iter().map(|name| Ok(Source::Scenario(Box::new(input::scenario(name)?)))).collect()
+    let source = |name: &String| -> Result<Source> {
+        let scenario = input::scenario(name)?;
+        let aimed = args.objective.map(|aim| scenario.with_aim(aim)).transpose();
+        let aimed = aimed.with_context(|| format!("--objective in {name}"))?;
+        Ok(Source::Scenario(Box::new(aimed.unwrap_or(scenario))))
+    };
+    names.iter().map(source).collect()
 }
 
 /// An error that names all failures, once everything has been written.

@@ -84,7 +84,7 @@ impl Field {
             self.source.windows().map(|windows| Cut { jobs: windows.jobs, first: windows.first.clone() });
         Comparison {
             scenario: self.source.name().to_owned(),
-            objective: objective.name().to_owned(),
+            objective: self.source.aim().name(),
             unit: objective.unit().to_owned(),
             episodes: self.seeds.len() as u64,
             seed,

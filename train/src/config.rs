@@ -52,6 +52,9 @@ pub struct Config {
     pub prior_end: f32,
     /// Iterations of behaviour cloning of the prior before PPO.
     pub imitate: u64,
+    /// What is to be made small, in place of the scenario's objective, such as `completion-time+600*energy` (as for
+    /// `yardmaster bench --objective`).
+    pub objective: Option<String>,
     /// The rule whose action is marked and raised; by default the best tuned one of the scenario.
     pub prior: Option<String>,
     /// Iterations of learning from a teacher that tries the actions, before PPO.
@@ -105,6 +108,7 @@ impl Default for Config {
             prior_start: 2.0,
             prior_end: 2.0,
             imitate: 0,
+            objective: None,
             prior: None,
             teach: 0,
             teach_prior: 2,

@@ -13,7 +13,7 @@ use yardmaster_agent::net::Dims;
 use yardmaster_train::config::Config;
 use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
-use yardmaster_train::scheduling::{Scheduling, World, benchmark, environments};
+use yardmaster_train::scheduling::{Scheduling, World, aimed, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
 use yardmaster_train::{cpu, parity, settings, sweep};
 
@@ -81,6 +81,9 @@ struct Train {
     /// Go on with the run in the folder.
     #[arg(long)]
     resume: bool,
+    /// What is to be made small, in place of the scenario's objective, such as completion-time+600*energy.
+    #[arg(long)]
+    objective: Option<String>,
     /// Settings, as TOML (`yardmaster-train settings` prints all); the options here take precedence.
     #[arg(long)]
     config: Option<PathBuf>,
@@ -155,6 +158,7 @@ fn given(args: &Train) -> Result<Config> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.envs = args.envs.unwrap_or(config.envs);
     config.threads = args.threads.unwrap_or(config.threads);
+    config.objective = args.objective.clone().or(config.objective);
     Ok(config)
 }
 
@@ -190,7 +194,8 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     (origin.command, origin.revision) = (run.command, run.revision);
     (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
     let net = trainer.policy()?;
-    origin.benchmark = benchmark(&run.scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
+    let scenario = aimed(&run.scenario, &run.config)?;
+    origin.benchmark = benchmark(&scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
     origin.benchmark["training_cpu_s"] = History::read(folder)?.cpu_s().into();
     let frozen = parity::export(out, trainer.learner(), net, origin, &world.states)?;
     println!(
