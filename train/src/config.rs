@@ -18,6 +18,8 @@ pub struct Config {
     pub rollouts_per_trace: usize,
     /// Threads; the result does not depend on them.
     pub threads: usize,
+    /// Where the learner computes: `cpu`, `cuda` or `cuda:N`, as far as this libtorch has it.
+    pub device: String,
     /// Decisions after which an episode is cut off.
     pub max_decisions: usize,
     /// Discount of a step, where `tau` is not set.
@@ -91,6 +93,7 @@ impl Default for Config {
             envs: 64,
             rollouts_per_trace: 4,
             threads: 2,
+            device: "cpu".to_owned(),
             max_decisions: 600,
             gamma: 1.0,
             tau: None,

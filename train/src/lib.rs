@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod cpu;
 pub mod curves;
+pub mod device;
 pub mod env;
 pub mod gae;
 pub mod init;

@@ -15,7 +15,7 @@ use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
 use yardmaster_train::scheduling::{Scheduling, World, aimed, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
-use yardmaster_train::{cpu, parity, settings, sweep};
+use yardmaster_train::{cpu, device, parity, settings, sweep};
 
 /// The test episodes of a card.
 const TEST_EPISODES: u64 = 100;
@@ -118,6 +118,7 @@ fn main() -> ExitCode {
 fn train(args: &Train) -> Result<()> {
     let config = given(args)?;
     config.check()?;
+    device::choose(&config.device)?;
     let world = environments(&args.scenario, &config)?;
     let mut trainer = start(args, &config, world)?;
     let progress = trainer.progress();
