@@ -18,6 +18,8 @@ pub struct Config {
     pub rollouts_per_trace: usize,
     /// Threads; the result does not depend on them.
     pub threads: usize,
+    /// Where the learner computes: `cpu`, `cuda` or `cuda:N`, as far as this libtorch has it.
+    pub device: String,
     /// Decisions after which an episode is cut off.
     pub max_decisions: usize,
     /// Discount of a step, where `tau` is not set.
@@ -52,6 +54,9 @@ pub struct Config {
     pub prior_end: f32,
     /// Iterations of behaviour cloning of the prior before PPO.
     pub imitate: u64,
+    /// What is to be made small, in place of the scenario's objective, such as `completion-time+600*energy` (as for
+    /// `yardmaster bench --objective`).
+    pub objective: Option<String>,
     /// The rule whose action is marked and raised; by default the best tuned one of the scenario.
     pub prior: Option<String>,
     /// Iterations of learning from a teacher that tries the actions, before PPO.
@@ -88,6 +93,7 @@ impl Default for Config {
             envs: 64,
             rollouts_per_trace: 4,
             threads: 2,
+            device: "cpu".to_owned(),
             max_decisions: 600,
             gamma: 1.0,
             tau: None,
@@ -105,6 +111,7 @@ impl Default for Config {
             prior_start: 2.0,
             prior_end: 2.0,
             imitate: 0,
+            objective: None,
             prior: None,
             teach: 0,
             teach_prior: 2,

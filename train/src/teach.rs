@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::ppo::{Learner, SHARD, numbers};
@@ -141,7 +141,7 @@ fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], unit: f32, lambda:
         }
     }
     let shape = [part.len() as i64, width as i64];
-    let [regrets, untried] = [regrets, untried].map(|values| Tensor::from_slice(&values).view(shape));
+    let [regrets, untried] = [regrets, untried].map(|values| placed(&values).view(shape));
     let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
     let probs = log_probs.exp();
     let entropy = -(&probs * log_probs).sum(Kind::Float);
