@@ -75,6 +75,12 @@ pub struct Config {
     pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
     pub teach_epochs: u64,
+    /// Decisions of a minibatch of these passes, at least.
+    pub teach_minibatch: usize,
+    /// Adam's step for the policy in these passes, at the start; it falls to a fifth.
+    pub teach_learning_rate: f32,
+    /// Weight of the entropy bonus in these passes.
+    pub teach_ent_coef: f32,
     /// Iterations of PPO in which only the critic learns.
     pub critic_first: u64,
     /// Iterations between validations.
@@ -113,15 +119,18 @@ impl Default for Config {
             imitate: 0,
             objective: None,
             prior: None,
-            teach: 0,
+            teach: 8,
             teach_prior: 2,
             teach_share: 0.2,
             teach_futures: 6,
-            teach_horizon: 25,
-            teach_actions: 16,
+            teach_horizon: 40,
+            teach_actions: 12,
             teach_caution: 0.5,
-            teach_epochs: 4,
-            critic_first: 0,
+            teach_epochs: 12,
+            teach_minibatch: 256,
+            teach_learning_rate: 1e-3,
+            teach_ent_coef: 0.0,
+            critic_first: 5,
             validate_every: 10,
             checkpoint_every: 5,
             sizes: Sizes::default(),
@@ -140,6 +149,7 @@ impl Config {
             ("epochs", self.epochs),
             ("teach_futures", self.teach_futures),
             ("teach_actions", self.teach_actions),
+            ("teach_minibatch", self.teach_minibatch),
             ("minibatch", self.minibatch),
         ] {
             ensure!(value > 0, "{name} must be at least 1");
@@ -155,6 +165,9 @@ impl Config {
         ensure!((0.0..=1.0).contains(&self.gamma), "gamma must lie in 0..=1, is {}", self.gamma);
         ensure!(self.tau.is_none_or(|tau| tau > 0.0), "tau must be above 0");
         ensure!((0.0..=1.0).contains(&self.relative_share), "relative_share must lie in 0..=1");
+        let share = self.teach_share;
+        ensure!(share > 0.0 && share <= 1.0, "teach_share must lie above 0 and be 1 at most, is {share}");
+        ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }
 

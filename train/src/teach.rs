@@ -59,11 +59,13 @@ fn unit(taught: &[Taught]) -> f32 {
     if unit > 0.0 { unit } else { 1.0 }
 }
 
-/// Trains the policy on all that has been taught so far, for `config.teach_epochs`.
+/// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1.
 pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f32, round: u64) -> Report {
     let unit = unit(taught);
     let mut order: Vec<usize> = (0..taught.len()).collect();
-    let batches = (taught.len() / config.minibatch).max(1);
+    let batches = (taught.len() / config.teach_minibatch).max(1);
+    let done = (round - 1) as f32 / config.teach.max(1) as f32;
+    let rate = config.teach_learning_rate * (1.0 - 0.8 * done);
     let before = mean_regret(learner, taught, unit, lambda);
     for epoch in 0..config.teach_epochs {
         order.shuffle(&mut stream(config.seed, Purpose::Order, round, epoch));
@@ -81,7 +83,7 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
                 sum
             });
             let Some(sum) = sum else { continue };
-            learner.policy.adam.step(&sum, config.learning_rate, config.max_grad_norm);
+            learner.policy.adam.step(&sum, rate, config.max_grad_norm);
         }
     }
     let least = |one: &Taught| {
@@ -111,7 +113,7 @@ fn gradient(
     tch::set_num_threads(1);
     let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, true);
     let (regret, entropy) = losses(learner, &policy, part, unit, lambda);
-    let loss = (regret - entropy * f64::from(config.ent_coef)) / total;
+    let loss = (regret - entropy * f64::from(config.teach_ent_coef)) / total;
     numbers(&Tensor::run_backward(&[loss], &[&policy.flat], false, false)[0])
 }
 
