@@ -8,7 +8,6 @@ use std::sync::Arc;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use yardmaster_env::candidates::Candidates;
-use yardmaster_env::observe::Observer;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::{Cluster, Node};
 use yardmaster_env::data::{
@@ -19,6 +18,7 @@ use yardmaster_env::job::{Choice, Job, Task, Truth, Workload};
 use yardmaster_env::loads::LoadRules;
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::objective::Objective;
+use yardmaster_env::observe::Observer;
 use yardmaster_env::rules::{Autoscale, Change, NodeChange, Prices, Restarts, Resume, Rules, Spread};
 use yardmaster_env::sim::{Illegal, NodeState, Simulator, State, World};
 use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};

@@ -168,7 +168,12 @@ fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduli
     let trainer = if args.resume {
         let scenario = run(&args.out)?.scenario;
         ensure!(scenario == args.scenario, "the run in {} is in scenario `{scenario}`", args.out.display());
-        Trainer::resume(config, world.envs, &last)?
+        if last.exists() {
+            Trainer::resume(config, world.envs, &last)?
+        } else {
+            // Stopped while the teacher was asked, of which nothing is saved: it will say the same again.
+            Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
+        }
     } else {
         let run = args.out.join(SETTINGS);
         ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());

@@ -105,7 +105,8 @@ impl Environment for Toy {
     fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
         let cost = |action: usize| f32::from(u8::from(action != self.right));
         let prior = self.prior?;
-        let tried = |action: usize, random: &mut Xoshiro256PlusPlus| action == prior || random.random_bool(0.8);
+        let tried =
+            |action: usize, random: &mut Xoshiro256PlusPlus| action == prior || random.random_bool(0.8);
         let regret = |action: usize| cost(action) - cost(prior);
         let all = 0..self.obs.actions();
         Some(all.map(|action| if tried(action, random) { regret(action) } else { f32::NAN }).collect())
