@@ -34,14 +34,13 @@ pub struct Learned {
 impl Learned {
     /// A network with its prior rule; the caller vouches that it was trained on the current schema.
     pub fn new(name: impl Into<String>, net: Arc<PolicyNet>, prior: &str) -> Result<Learned, RegistryError> {
-        let prior = registry::build(prior)?;
-        Ok(Learned {
-            name: name.into(),
-            net,
-            prior,
-            observer: Observer::default(),
-            scratch: Scratch::default(),
-        })
+        Ok(Learned::with_prior(name, net, registry::build(prior)?))
+    }
+
+    /// A network with its prior rule as it stands.
+    pub fn with_prior(name: impl Into<String>, net: Arc<PolicyNet>, prior: Box<dyn Policy>) -> Learned {
+        let (observer, scratch) = Default::default();
+        Learned { name: name.into(), net, prior, observer, scratch }
     }
 
     /// A frozen policy, refused if its features are not ours or its golden outputs are not reproduced.
@@ -93,13 +92,8 @@ impl Policy for Learned {
     }
 
     fn fork(&self) -> Option<Box<dyn Policy>> {
-        Some(Box::new(Learned {
-            name: self.name.clone(),
-            net: Arc::clone(&self.net),
-            prior: self.prior.fork()?,
-            observer: Observer::default(),
-            scratch: Scratch::default(),
-        }))
+        let prior = self.prior.fork()?;
+        Some(Box::new(Learned::with_prior(self.name.clone(), Arc::clone(&self.net), prior)))
     }
 
     fn reset(&mut self, seed: u64) {

@@ -63,6 +63,8 @@ pub struct Config {
     pub teach: u64,
     /// How many of them follow the prior; the others follow the policy.
     pub teach_prior: u64,
+    /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior.
+    pub teach_tail: u64,
     /// Share of the decisions that the teacher is asked about.
     pub teach_share: f32,
     /// Futures that the teacher tries actions on.
@@ -79,8 +81,9 @@ pub struct Config {
     pub teach_minibatch: usize,
     /// Adam's step for the policy in these passes, at the start; it falls to a fifth.
     pub teach_learning_rate: f32,
-    /// Weight of the entropy bonus in these passes.
-    pub teach_ent_coef: f32,
+    /// Weight of imitating the prior in these passes, in mean regrets, at the start; it falls to a fifth. Without it a
+    /// policy that waits always, which costs next to nothing at each single decision, is hard to leave.
+    pub teach_imitate: f32,
     /// Iterations of PPO in which only the critic learns.
     pub critic_first: u64,
     /// Iterations between validations.
@@ -121,6 +124,7 @@ impl Default for Config {
             prior: None,
             teach: 8,
             teach_prior: 2,
+            teach_tail: 0,
             teach_share: 0.2,
             teach_futures: 6,
             teach_horizon: 40,
@@ -129,7 +133,7 @@ impl Default for Config {
             teach_epochs: 12,
             teach_minibatch: 256,
             teach_learning_rate: 1e-3,
-            teach_ent_coef: 0.0,
+            teach_imitate: 0.01,
             critic_first: 5,
             validate_every: 10,
             checkpoint_every: 5,

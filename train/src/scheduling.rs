@@ -9,6 +9,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::frozen::{MIN_GOLDEN, Origin};
+use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
@@ -211,13 +212,21 @@ impl Environment for Scheduling {
         &self.future
     }
 
-    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
+    fn regrets(
+        &mut self,
+        tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
         let (view, prior) = (self.env.view()?, self.prior()?);
         let candidates = self.env.candidates();
         let tries = self.tries(prior, random);
         let decisions: Option<Vec<Decision>> =
             tries.iter().map(|&action| candidates.decision(&view, action)).collect();
-        let mut tail = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let rule = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let mut tail = || match tail {
+            Some(net) => Box::new(Learned::with_prior("tail", Arc::clone(net), rule())),
+            None => rule(),
+        };
         let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
         let mut regrets = vec![f32::NAN; candidates.actions()];
         for (&action, found) in tries.iter().zip(&found) {

@@ -1,11 +1,12 @@
 //! The learner on worlds small enough to know the answer.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_agent::frozen::Origin;
-use yardmaster_agent::net::Dims;
+use yardmaster_agent::net::{Dims, PolicyNet};
 use yardmaster_env::observe::{Observation, Pair, Schema};
 use yardmaster_train::config::Config;
 use yardmaster_train::env::{Environment, Step};
@@ -102,7 +103,11 @@ impl Environment for Toy {
         self.errors as f64 / LENGTH as f64
     }
     /// An error costs one; now and then an action is not tried.
-    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
+    fn regrets(
+        &mut self,
+        _tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
         let cost = |action: usize| f32::from(u8::from(action != self.right));
         let prior = self.prior?;
         let tried =
