@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
-STEPS ?= 1000000
+STEPS ?= 300000
 SEED ?= 1
 EPISODES ?= 100
 RUN := runs/demo
@@ -18,8 +18,8 @@ SEARCH ?= $(wildcard docs/results/2026-11-21-look-ahead/rows/*.json.gz)
 # Validation episodes that the parameters of rules are chosen on.
 TUNE_EPISODES ?= 100
 
-# Settings of every policy in checkpoints/: <scenario>:<steps>:<seed>. Nothing else says how they were made.
-CHECKPOINTS := pool12:3000000:1 sweeps:2000000:1 serving-burst:2000000:1
+# Every policy in checkpoints/: <scenario>:<seed>. Settings are in train/recipes; nothing else says how they were made.
+CHECKPOINTS := pool12:1 gang:1 locality:1 mix:1 serving-swap:1 serving-burst:1 shift-serving:1
 
 YARDMASTER := target/release/yardmaster
 TRAIN := target/release/yardmaster-train

@@ -75,7 +75,7 @@ mod tests {
         let text = reference().unwrap();
         let config: Config = toml::from_str(&text).unwrap();
         assert_eq!(config, Config::default());
-        assert!(text.contains("\n# Decisions to train on.\nsteps = 2000000\n"), "{text}");
+        assert!(text.contains("\n# Decisions to train on.\nsteps = 300000\n"), "{text}");
         assert!(text.contains("exp(-elapsed / tau). Not set unless given.\n# tau =\n"), "{text}");
     }
 

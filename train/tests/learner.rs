@@ -133,6 +133,8 @@ fn config() -> Config {
         prior_end: 0.0,
         teach: 0,
         critic_first: 0,
+        epochs: 3,
+        ent_coef: 0.01,
         ..Config::default()
     }
 }
