@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo tune checkpoints test lint libtorch clean
+.PHONY: help build demo tune checkpoints results test lint libtorch clean
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
@@ -11,6 +11,9 @@ STEPS ?= 1000000
 SEED ?= 1
 EPISODES ?= 100
 RUN := runs/demo
+
+# Rows of look-ahead on the same test episodes, which `make results` compares with.
+SEARCH ?= $(wildcard docs/results/2026-11-21-look-ahead/rows/*.json.gz)
 
 # Validation episodes that the parameters of rules are chosen on.
 TUNE_EPISODES ?= 100
@@ -48,6 +51,12 @@ tune: ## Choose the parameters of every rule in every scenario again, into agent
 
 checkpoints: build ## Train and freeze every policy in checkpoints/ again
 	@scripts/checkpoints.sh $(CHECKPOINTS)
+
+results: ## Judge every policy in checkpoints/ on test episodes again, into its README (EPISODES, SEARCH, SCENARIOS)
+	@cargo build --release --locked --package yardmaster
+	$(YARDMASTER) results checkpoints/*.safetensors --out checkpoints/README.md \
+	    --rows docs/results/$(shell date +%F)-policies --episodes $(EPISODES) \
+	    $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SEARCH),--search $(SEARCH))
 
 test: libtorch ## Every test, the trainer's included
 	@cargo test --quiet --workspace --locked

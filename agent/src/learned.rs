@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use yardmaster_env::observe::{Observer, Schema};
+use yardmaster_env::candidates::Candidates;
+use yardmaster_env::observe::{Observation, Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
 use crate::frozen::{Frozen, FrozenError};
-use crate::net::{PolicyNet, Scratch};
+use crate::net::{PolicyNet, Scratch, first_highest};
 use crate::policy::Policy;
 use crate::registry::{self, RegistryError};
 
@@ -49,6 +50,41 @@ impl Learned {
         frozen.verify_golden()?;
         Ok(Learned::new(name, Arc::new(frozen.net().clone()), &frozen.card().origin.prior)?)
     }
+
+    /// Its network.
+    pub fn net(&self) -> &PolicyNet {
+        &self.net
+    }
+
+    /// What it makes of a moment, for itself and for those who ask why it decides so.
+    pub fn weigh(&mut self, view: &View<'_>) -> Weighed<'_> {
+        let proposal = self.prior.decide(view);
+        self.observer.observe(view, Some(proposal));
+        let (observation, prior) = (self.observer.observation(), self.observer.candidates.proposal());
+        let logits = self.net.logits(observation, prior, &mut self.scratch);
+        Weighed { observation, candidates: &self.observer.candidates, prior, logits }
+    }
+}
+
+/// A moment as a network sees it, and what it makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Weighed<'a> {
+    /// What it sees.
+    pub observation: &'a Observation,
+    /// What the actions stand for.
+    pub candidates: &'a Candidates,
+    /// The prior rule's action, if one stands for it.
+    pub prior: Option<usize>,
+    /// (actions)
+    pub logits: &'a [f32],
+}
+
+impl Weighed<'_> {
+    /// What is decided: the action of the highest logit, the first of equals; to wait where there is none.
+    pub fn decision(&self, view: &View<'_>) -> Decision {
+        let decision = first_highest(self.logits).and_then(|action| self.candidates.decision(view, action));
+        decision.unwrap_or(Decision::Wait { until: None })
+    }
 }
 
 impl Policy for Learned {
@@ -71,11 +107,6 @@ impl Policy for Learned {
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        let proposal = self.prior.decide(view);
-        self.observer.observe(view, Some(proposal));
-        let prior = self.observer.candidates.proposal();
-        let action = self.net.choose(self.observer.observation(), prior, &mut self.scratch);
-        let decision = action.and_then(|action| self.observer.candidates.decision(view, action));
-        decision.unwrap_or(Decision::Wait { until: None })
+        self.weigh(view).decision(view)
     }
 }

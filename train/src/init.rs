@@ -5,8 +5,10 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_agent::net::{Dims, Entry, Layout, Sizes};
 
 /// Layers whose output is a logit: nearly zero, so that the first policy is the prior.
-const NEARLY_ZERO: [&str; 3] = ["score.w", "wait.1.w", "key.node.w"];
+const NEARLY_ZERO: [&str; 4] = ["score.w", "wait.1.w", "key.node.w", "actor.2.w"];
 const VALUE_HEAD: &str = "value.1.w";
+/// Layers whose output is a value.
+const VALUE_HEADS: [&str; 2] = [VALUE_HEAD, "critic.2.w"];
 
 /// The critic: the towers and the context of the policy, with `future` beside the global features, and a head.
 pub fn critic_layout(dims: &Dims, sizes: &Sizes, future: usize) -> Layout {
@@ -53,7 +55,7 @@ pub fn weights(layout: &Layout, random: &mut Xoshiro256PlusPlus) -> Vec<f32> {
 
 fn gain(name: &str) -> f64 {
     match name {
-        VALUE_HEAD => 1.0,
+        name if VALUE_HEADS.contains(&name) => 1.0,
         name if NEARLY_ZERO.contains(&name) => 0.01,
         _ => std::f64::consts::SQRT_2,
     }

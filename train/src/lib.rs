@@ -1,11 +1,16 @@
 //! How it learns: PPO on libtorch, the only crate that knows tch and TensorBoard.
 //!
-//! The learner is generic over [`env::Environment`] and is proven on small ones in `tests/`.
+//! The learner is generic over [`env::Environment`] and is proven on small ones in `tests/`. What it shares with [`vector`],
+//! PPO on flat observations, is proven on CartPole too.
 
 pub mod adam;
 pub mod batch;
 pub mod checkpoint;
+pub mod clock;
 pub mod config;
+pub mod cpu;
+pub mod curves;
+pub mod device;
 pub mod env;
 pub mod gae;
 pub mod init;
@@ -16,5 +21,8 @@ pub mod ppo;
 pub mod rollout;
 pub mod scheduling;
 pub mod seed;
+pub mod settings;
+pub mod sweep;
 pub mod teach;
 pub mod trainer;
+pub mod vector;

@@ -3,13 +3,15 @@
 //! A minibatch is cut into shards of fixed size. Each computes its gradient on its own copy of the weights and on
 //! one thread; the sum is taken in order, so the result does not depend on how many threads there are.
 
+use std::time::{Duration, Instant};
+
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use yardmaster_agent::net::Layout;
 
 use crate::adam::Adam;
-use crate::batch::{Batch, array};
+use crate::batch::{Batch, array, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::rollout::{Sample, State};
@@ -106,6 +108,8 @@ pub struct Losses {
     pub grad_norm: f64,
     /// Epochs begun.
     pub epochs: f64,
+    /// Seconds, summed over threads, that went into gathering the decisions of minibatches and taking gradients out of tensors.
+    pub transfer_seconds: f64,
 }
 
 /// A shard's share of the gradients and sums.
@@ -113,6 +117,7 @@ struct Share {
     policy: Vec<f32>,
     critic: Vec<f32>,
     sums: [f64; 6],
+    transfer: Duration,
 }
 
 impl Share {
@@ -120,6 +125,7 @@ impl Share {
         self.policy.iter_mut().zip(&other.policy).for_each(|(sum, more)| *sum += more);
         self.critic.iter_mut().zip(&other.critic).for_each(|(sum, more)| *sum += more);
         self.sums.iter_mut().zip(other.sums).for_each(|(sum, more)| *sum += more);
+        self.transfer += other.transfer;
     }
 }
 
@@ -145,7 +151,7 @@ impl Learner {
         let batches = (lessons.len() / pass.config.minibatch).max(1);
         let mut order: Vec<usize> = (0..lessons.len()).collect();
         let (mut sum, mut count) = ([0.0; 7], 0.0);
-        let mut epochs = 0;
+        let (mut epochs, mut transfer) = (0, Duration::ZERO);
         for epoch in 0..pass.config.epochs {
             epochs += 1;
             order.shuffle(&mut stream(pass.config.seed, Purpose::Order, pass.iteration, epoch as u64));
@@ -153,7 +159,8 @@ impl Learner {
             for batch in 0..batches {
                 let range = batch * order.len() / batches..(batch + 1) * order.len() / batches;
                 let chosen: Vec<Lesson<'_>> = order[range].iter().map(|&i| lessons[i]).collect();
-                let means = self.minibatch(chosen, pass);
+                let (means, spent) = self.minibatch(chosen, pass);
+                transfer += spent;
                 sum.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean);
                 count += 1.0;
                 divergence += means[3] / batches as f64;
@@ -165,12 +172,22 @@ impl Learner {
         }
         let [policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm] =
             sum.map(|sum| sum / f64::max(count, 1.0));
-        let epochs = f64::from(epochs);
-        Losses { policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm, epochs }
+        let (epochs, transfer_seconds) = (f64::from(epochs), transfer.as_secs_f64());
+        Losses {
+            policy_loss,
+            value_loss,
+            entropy,
+            approx_kl,
+            old_approx_kl,
+            clipfrac,
+            grad_norm,
+            epochs,
+            transfer_seconds,
+        }
     }
 
-    /// One step of both optimisers; gives the losses and the policy's gradient norm.
-    fn minibatch(&mut self, mut lessons: Vec<Lesson<'_>>, pass: &Pass<'_>) -> [f64; 7] {
+    /// One step of both optimisers; gives the losses and the policy's gradient norm, and the time of transfers.
+    fn minibatch(&mut self, mut lessons: Vec<Lesson<'_>>, pass: &Pass<'_>) -> ([f64; 7], Duration) {
         normalise_advantages(&mut lessons);
         let total = lessons.len() as f64;
         let this = &*self;
@@ -185,27 +202,28 @@ impl Learner {
         let norm = self.policy.adam.step(&share.policy, rate, config.max_grad_norm);
         self.critic.adam.step(&share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
         let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = share.sums;
-        [policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)]
+        ([policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)], share.transfer)
     }
 
     /// Gradients of a shard's part of the losses, which are means over `total` lessons.
     fn share(&self, lessons: &[Lesson<'_>], total: f64, pass: &Pass<'_>) -> Share {
         tch::set_num_threads(1);
+        let begin = Instant::now();
         let states: Vec<&State> = lessons.iter().map(|lesson| &lesson.sample.state).collect();
         let batch = Batch::new(&states, self.policy.part(), self.critic.part());
         let policy = Leaf::new(&self.policy.layout, &self.policy.adam.params, true);
         let critic = Leaf::new(&self.critic.layout, &self.critic.adam.params, true);
+        let mut transfer = begin.elapsed();
         let (loss, mut sums) = policy_loss(&policy.logits(&batch, pass.lambda), lessons, pass);
         let targets = column(lessons, |lesson| lesson.target);
         let value_loss = (critic.values(&batch) - targets).square().sum(Kind::Float) * 0.5;
         sums[1] = value_loss.double_value(&[]);
         let loss = (loss + value_loss * f64::from(pass.config.vf_coef)) / total;
         let gradients = Tensor::run_backward(&[loss], &[&policy.flat, &critic.flat], false, false);
-        Share {
-            policy: numbers(&gradients[0]),
-            critic: numbers(&gradients[1]),
-            sums: sums.map(|sum| sum / total),
-        }
+        let begin = Instant::now();
+        let [policy, critic] = [0, 1].map(|part| numbers(&gradients[part]));
+        transfer += begin.elapsed();
+        Share { policy, critic, sums: sums.map(|sum| sum / total), transfer }
     }
 }
 
@@ -213,7 +231,7 @@ impl Learner {
 fn policy_loss(logits: &Tensor, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> (Tensor, [f64; 6]) {
     let log_probs = logits.log_softmax(1, Kind::Float);
     let actions: Vec<i64> = lessons.iter().map(|lesson| lesson.sample.action as i64).collect();
-    let actions = Tensor::from_slice(&actions).unsqueeze(1);
+    let actions = placed(&actions).unsqueeze(1);
     let taken = log_probs.gather(1, &actions, false).squeeze_dim(1);
     let entropy = -(log_probs.exp() * &log_probs).sum(Kind::Float);
     let log_ratio = &taken - column(lessons, |lesson| lesson.sample.log_prob);
@@ -248,13 +266,13 @@ fn normalise_advantages(lessons: &mut [Lesson<'_>]) {
 
 /// One number for each lesson: (lessons)
 fn column(lessons: &[Lesson<'_>], number: impl Fn(&Lesson<'_>) -> f32) -> Tensor {
-    Tensor::from_slice(&lessons.iter().map(number).collect::<Vec<_>>())
+    placed(&lessons.iter().map(number).collect::<Vec<_>>())
 }
 
 /// A tensor's float32 values.
 pub fn numbers(tensor: &Tensor) -> Vec<f32> {
     let mut values = vec![0.0; tensor.numel()];
     let length = values.len();
-    tensor.contiguous().copy_data(&mut values, length);
+    tensor.to_device(Device::Cpu).contiguous().copy_data(&mut values, length);
     values
 }

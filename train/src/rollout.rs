@@ -1,5 +1,7 @@
 //! Playing episodes with the frozen forward pass, many at a time.
 
+use std::time::{Duration, Instant};
+
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
@@ -38,8 +40,17 @@ pub struct Sample {
     pub regrets: Vec<f32>,
 }
 
+/// Where the time of an episode went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// The environment: its steps and what it shows.
+    pub environment: Duration,
+    /// The network's forward passes and the draws.
+    pub forward: Duration,
+}
+
 /// One episode.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Episode {
     /// Which of the iteration's traces it played.
     pub trace: usize,
@@ -49,6 +60,8 @@ pub struct Episode {
     pub last: Option<State>,
     /// The objective, lower is better.
     pub score: f64,
+    /// Where the time went.
+    pub spent: Spent,
 }
 
 /// How actions are chosen.
@@ -96,8 +109,11 @@ pub fn play<E: Environment>(
     let one = |(i, env): (usize, &mut E)| {
         let trace = i / config.rollouts_per_trace;
         let mut random = stream(config.seed, Purpose::Actions, iteration, i as u64);
+        let begin = Instant::now();
         env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
-        let episode = episode(env, net, config.max_decisions, acting, &mut random);
+        let reset = begin.elapsed();
+        let mut episode = episode(env, net, config.max_decisions, acting, &mut random);
+        episode.spent.environment += reset;
         Episode { trace, ..episode }
     };
     envs.par_iter_mut().enumerate().map(one).collect()
@@ -126,15 +142,20 @@ fn episode_with<E: Environment>(
     let mut scratch = Scratch::default();
     let mut samples = Vec::new();
     let mut last = None;
+    let mut spent = Spent::default();
     loop {
         let state =
             State { obs: env.observation().clone(), prior: env.prior(), future: env.future().to_vec() };
+        let begin = Instant::now();
         let logits = net.logits(&state.obs, state.prior, &mut scratch);
         assert!(!logits.is_empty(), "the environment asks for a decision without a legal action");
         let uniform = random.random::<f64>();
         let (action, log_prob) = choose(logits, acting, state.prior, uniform);
+        spent.forward += begin.elapsed();
         let regrets = ask(env);
+        let begin = Instant::now();
         let step = env.step(action);
+        spent.environment += begin.elapsed();
         let (reward, elapsed) = (step.reward, step.elapsed);
         samples.push(Sample { state, action, log_prob, reward, elapsed, regrets });
         if step.terminated {
@@ -146,11 +167,11 @@ fn episode_with<E: Environment>(
             break;
         }
     }
-    Episode { trace: 0, samples, last, score: env.score() }
+    Episode { trace: 0, samples, last, score: env.score(), spent }
 }
 
 /// An action and its log-probability under the softmax of `logits` (actions).
-fn choose(logits: &[f32], acting: Acting, prior: Option<usize>, uniform: f64) -> (usize, f32) {
+pub(crate) fn choose(logits: &[f32], acting: Acting, prior: Option<usize>, uniform: f64) -> (usize, f32) {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let weight = |logit: f32| f64::from(logit - highest).exp();
     let sum: f64 = logits.iter().map(|&logit| weight(logit)).sum();

@@ -14,6 +14,7 @@ use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
 use yardmaster_agent::search::Teacher;
 use yardmaster_agent::tuned;
+use yardmaster_env::aim::Aim;
 use yardmaster_env::gym::{FUTURE, SchedulingEnv, Settings};
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::observe::{Observation, Schema};
@@ -76,9 +77,20 @@ pub fn scenario(name: &str) -> Result<Scenario> {
     Ok(Scenario::parse(&text, name)?)
 }
 
+/// A scenario with the objective that the settings ask for.
+///
+/// # Errors
+/// A scenario or an objective that there is not.
+pub fn aimed(name: &str, config: &Config) -> Result<Scenario> {
+    let scenario = scenario(name)?;
+    let Some(objective) = &config.objective else { return Ok(scenario) };
+    let aim: Aim = objective.parse()?;
+    Ok(scenario.with_aim(aim)?)
+}
+
 /// The world of a scenario.
 pub fn environments(name: &str, config: &Config) -> Result<World> {
-    let scenario = Arc::new(scenario(name)?);
+    let scenario = Arc::new(aimed(name, config)?);
     let spec = scenario.spec();
     let prior = prior(&scenario, config)?;
     registry::build(&prior).with_context(|| format!("scenario {name}: its prior cannot be built"))?;
@@ -88,7 +100,7 @@ pub fn environments(name: &str, config: &Config) -> Result<World> {
         schema: Schema::current(),
         prior: prior.clone(),
         mask_rule: "legal candidates only, wait where the simulator allows it".to_owned(),
-        objective: spec.objective.name().to_owned(),
+        objective: Aim { objective: spec.objective, prices: spec.prices }.name(),
         scenario: spec.name.clone(),
         scenario_digest: scenario.digest(),
         command: String::new(),
@@ -137,7 +149,10 @@ impl Scheduling {
     fn tries(&self, prior: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
         let candidates = self.env.candidates();
         let is_start = |action: &usize| {
-            candidates.list.get(*action).is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
+            candidates
+                .list
+                .get(*action)
+                .is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
         };
         let others = (0..candidates.actions()).filter(|action| *action != prior);
         let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
@@ -162,7 +177,8 @@ impl Scheduling {
     /// The prior built anew, for one that cannot be copied.
     #[allow(clippy::panic, reason = "it was built before by the same name")]
     fn fresh_prior(&self) -> Box<dyn Policy> {
-        registry::build(self.prior.name()).unwrap_or_else(|error| panic!("the prior was built before: {error}"))
+        registry::build(self.prior.name())
+            .unwrap_or_else(|error| panic!("the prior was built before: {error}"))
     }
 }
 
@@ -258,7 +274,8 @@ impl Judge {
         names.sort();
         names.dedup();
         let mut judge = Self { scenario, prior, seeds, worlds, rules: Vec::new() };
-        let rules: Vec<Contestant> = names.iter().map(|name| Contestant::rule(name)).collect::<Result<_, _>>()?;
+        let rules: Vec<Contestant> =
+            names.iter().map(|name| Contestant::rule(name)).collect::<Result<_, _>>()?;
         judge.rules = judge.rows(&rules)?;
         Ok(judge)
     }
@@ -316,13 +333,12 @@ fn states(mut env: Scheduling, name: &str) -> Result<Vec<State>> {
 /// What a card says of a policy's worth: its mean and ratios to the rules on test seeds, and the digests of the
 /// first episodes, by which any program can prove that it makes the same choices.
 pub fn benchmark(
-    name: &str,
+    scenario: &Scenario,
     net: &PolicyNet,
     prior: &str,
     episodes: u64,
     base: u64,
 ) -> Result<serde_json::Value> {
-    let scenario = scenario(name)?;
     let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), prior)?];
     let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(base, number)).collect();
     let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };

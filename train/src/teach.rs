@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::ppo::{Learner, SHARD, numbers};
@@ -59,11 +59,13 @@ fn unit(taught: &[Taught]) -> f32 {
     if unit > 0.0 { unit } else { 1.0 }
 }
 
-/// Trains the policy on all that has been taught so far, for `config.teach_epochs`.
+/// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1.
 pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f32, round: u64) -> Report {
     let unit = unit(taught);
     let mut order: Vec<usize> = (0..taught.len()).collect();
-    let batches = (taught.len() / config.minibatch).max(1);
+    let batches = (taught.len() / config.teach_minibatch).max(1);
+    let done = (round - 1) as f32 / config.teach.max(1) as f32;
+    let rate = config.teach_learning_rate * (1.0 - 0.8 * done);
     let before = mean_regret(learner, taught, unit, lambda);
     for epoch in 0..config.teach_epochs {
         order.shuffle(&mut stream(config.seed, Purpose::Order, round, epoch));
@@ -72,14 +74,16 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
             let chosen: Vec<&Taught> = order[range].iter().map(|&at| &taught[at]).collect();
             let total = chosen.len() as f64;
             let one = &*learner;
-            let shares: Vec<Vec<f32>> =
-                chosen.par_chunks(SHARD).map(|part| gradient(one, part, unit, lambda, total, config)).collect();
+            let shares: Vec<Vec<f32>> = chosen
+                .par_chunks(SHARD)
+                .map(|part| gradient(one, part, unit, lambda, total, config))
+                .collect();
             let sum = shares.into_iter().reduce(|mut sum, share| {
                 sum.iter_mut().zip(&share).for_each(|(sum, more)| *sum += more);
                 sum
             });
             let Some(sum) = sum else { continue };
-            learner.policy.adam.step(&sum, config.learning_rate, config.max_grad_norm);
+            learner.policy.adam.step(&sum, rate, config.max_grad_norm);
         }
     }
     let least = |one: &Taught| {
@@ -109,7 +113,7 @@ fn gradient(
     tch::set_num_threads(1);
     let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, true);
     let (regret, entropy) = losses(learner, &policy, part, unit, lambda);
-    let loss = (regret - entropy * f64::from(config.ent_coef)) / total;
+    let loss = (regret - entropy * f64::from(config.teach_ent_coef)) / total;
     numbers(&Tensor::run_backward(&[loss], &[&policy.flat], false, false)[0])
 }
 
@@ -139,7 +143,7 @@ fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], unit: f32, lambda:
         }
     }
     let shape = [part.len() as i64, width as i64];
-    let [regrets, untried] = [regrets, untried].map(|values| Tensor::from_slice(&values).view(shape));
+    let [regrets, untried] = [regrets, untried].map(|values| placed(&values).view(shape));
     let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
     let probs = log_probs.exp();
     let entropy = -(&probs * log_probs).sum(Kind::Float);

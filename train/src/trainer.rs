@@ -1,7 +1,7 @@
 //! The training loop: play, estimate, update, and now and then validate and save.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -9,6 +9,7 @@ use yardmaster_agent::net::{Dims, Layout, PolicyNet};
 
 use crate::adam::Adam;
 use crate::checkpoint::{self, Progress};
+use crate::clock;
 use crate::config::Config;
 use crate::env::Environment;
 use crate::gae::{Track, relative};
@@ -141,7 +142,7 @@ impl<E: Environment> Trainer<E> {
             return self.teach();
         }
         self.taught = Vec::new();
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), clock::process_seconds());
         let net = self.policy()?;
         let iteration = self.progress.iteration + 1;
         let acting = if self.imitating() { Acting::Prior } else { Acting::Sample };
@@ -166,7 +167,11 @@ impl<E: Environment> Trainer<E> {
         self.progress.steps += lessons.len() as u64;
         self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
         let seconds = [played - start, played.elapsed()].map(|span| span.as_secs_f64());
-        Ok(metrics(&self.progress, &pass, &episodes, &estimates, &losses, seconds))
+        let mut metrics = metrics(&self.progress, &pass, &episodes, &estimates, &losses, seconds);
+        if let Some((end, begin)) = clock::process_seconds().zip(cpu) {
+            metrics.push("performance/cpu_seconds", end - begin);
+        }
+        Ok(metrics)
     }
 
     /// Plays an episode in each environment, asks the teacher, and learns from all that it has said.
@@ -332,6 +337,7 @@ fn metrics(
     let count = episodes.len() as f64;
     let decisions: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
     let rewards = estimates.tracks.iter().flat_map(|track| &track.rewards).map(|&reward| f64::from(reward));
+    let spent = |of: fn(&Episode) -> Duration| episodes.iter().map(of).sum::<Duration>().as_secs_f64();
     let mut metrics = Metrics::new(progress.iteration, progress.steps);
     for (name, value) in [
         ("charts/episodic_return", rewards.sum::<f64>() / count),
@@ -351,6 +357,10 @@ fn metrics(
         ("losses/epochs", losses.epochs),
         ("performance/play_seconds", play),
         ("performance/learn_seconds", learn),
+        // Parts of the two, summed over threads.
+        ("performance/environment_seconds", spent(|episode| episode.spent.environment)),
+        ("performance/forward_seconds", spent(|episode| episode.spent.forward)),
+        ("performance/transfer_seconds", losses.transfer_seconds),
     ] {
         metrics.push(name, value);
     }

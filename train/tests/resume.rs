@@ -30,7 +30,11 @@ fn kill_after(run: &Path, count: usize) {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap();
-    child.wait().unwrap();
+    let status = child.wait().unwrap();
+    // Nothing that the program does at its end was done.
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status}");
+    assert!(!status.success());
 }
 
 #[test]
@@ -39,6 +43,10 @@ fn a_killed_run_goes_on_bit_for_bit_and_exports_the_same_policy() {
     let [straight, killed] = ["straight", "killed"].map(|name| folder.path().join(name));
     assert!(trainer(&straight, &["--steps", "8000"]).status().unwrap().success());
     kill_after(&killed, 12);
+    let (done, all) = (iterations(&killed), iterations(&straight));
+    assert!(done < all, "killed after {done} of {all} iterations");
+    let checkpoint = fs::read(killed.join("last.safetensors")).unwrap();
+    assert!(checkpoint != fs::read(straight.join("last.safetensors")).unwrap());
     assert!(trainer(&killed, &["--resume"]).status().unwrap().success());
     for file in ["last.safetensors", "best.safetensors"] {
         assert!(

@@ -35,7 +35,8 @@ impl Candidates {
         let job = run.members[0];
         let here = left(view, run);
         // Estimates are of all that was left when the run began; some of that is done.
-        let began = view.estimate(job, run.slot).map(|all| all.as_secs_f64() - view.restart(job).as_secs_f64());
+        let began =
+            view.estimate(job, run.slot).map(|all| all.as_secs_f64() - view.restart(job).as_secs_f64());
         let part = began.map_or(1.0, |began| (here.as_secs_f64() / began.max(1e-9)).min(1.0));
         let restart = view.rules.resume.restarts.of(view.job(job));
         let rest = |slot: KindSlot| {

@@ -52,10 +52,7 @@ fn over_best(ln_spans: &[f32]) -> [f32; 2] {
         sum += span;
         count += 1.0;
     }
-    [
-        if second.is_finite() { second - best } else { 0.0 },
-        if count > 0.0 { sum / count - best } else { 0.0 },
-    ]
+    [if second.is_finite() { second - best } else { 0.0 }, if count > 0.0 { sum / count - best } else { 0.0 }]
 }
 
 /// Requests that wait, in largest batches.

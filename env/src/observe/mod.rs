@@ -107,7 +107,8 @@ fn late_share(view: &View<'_>, stream: usize, count: u32, span: Span) -> f32 {
     let batch = &queue[..queue.len().min(count as usize)];
     let end = view.now + span;
     // Requests of a stream have the same time from arrival to deadline, nearly always: they become late in order.
-    let late = batch.partition_point(|&request| view.job(request).deadline.is_some_and(|deadline| deadline < end));
+    let late =
+        batch.partition_point(|&request| view.job(request).deadline.is_some_and(|deadline| deadline < end));
     late as f32 / batch.len().max(1) as f32
 }
 

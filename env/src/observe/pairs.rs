@@ -16,7 +16,8 @@ impl Moment {
             let job = view.job(work.job);
             let (span, ln_span, ln_one) = self.span(view, candidates, candidate);
             // In the way it was submitted, or if it does not run so here, in the way at hand.
-            let full = Some(self.ln_spans[at * kinds + slot]).filter(|full| full.is_finite()).unwrap_or(ln_span);
+            let full =
+                Some(self.ln_spans[at * kinds + slot]).filter(|full| full.is_finite()).unwrap_or(ln_span);
             let full_span = Some(candidates.spans[at * kinds + slot]).filter(|&full| full != Span::MAX);
             let setup = self.setups[at * kinds + slot];
             let total = span + Span::from_secs_f64(f64::from(setup));
