@@ -1,4 +1,5 @@
 //! The learner on vectors: its gradients against libtorch's, and small worlds whose answer is known.
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -6,7 +7,7 @@ use tch::{Kind, Tensor};
 use yardmaster_env::gym::{Env, EnvError, EpisodeStats, Spaces, Transition};
 use yardmaster_train::rollout::Acting;
 use yardmaster_train::vector::cartpole::CartPole;
-use yardmaster_train::vector::net::{ActorCritic, Shape};
+use yardmaster_train::vector::net::{Activations, ActorCritic, Shape};
 use yardmaster_train::vector::{Config, Minibatch, Trainer, Update, evaluate};
 
 const ACTIONS: usize = 5;
@@ -250,7 +251,7 @@ fn the_entropy_is_that_of_the_legal_actions() {
 fn a_cut_off_episode_is_worth_what_would_have_followed_and_a_terminated_one_is_not() {
     for (task, worth) in [(Task::Terminated, 1.0), (Task::Truncated, 2.0)] {
         let trainer = trainer(task, &config(), 60);
-        let mut activations = yardmaster_train::vector::net::Activations::default();
+        let mut activations = Activations::default();
         trainer.net().critic.forward(&trainer.adam().params, &[0.0; ACTIONS], &mut activations);
         let value = activations.out[0];
         assert!((value - worth).abs() < 0.05, "{task:?}: {value}, should be {worth}");
