@@ -1,5 +1,7 @@
 //! A learned policy and the rule that it starts from.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests may")]
+
 use std::sync::Arc;
 
 use yardmaster_agent::learned::Learned;
