@@ -3,20 +3,23 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo tune checkpoints test lint libtorch clean
+.PHONY: help build demo tune checkpoints results test lint libtorch clean
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
-STEPS ?= 1000000
+STEPS ?= 300000
 SEED ?= 1
 EPISODES ?= 100
 RUN := runs/demo
 
+# Rows of look-ahead on the same test episodes, which `make results` compares with.
+SEARCH ?= $(wildcard docs/results/2026-11-21-look-ahead/rows/*.json.gz)
+
 # Validation episodes that the parameters of rules are chosen on.
 TUNE_EPISODES ?= 100
 
-# Settings of every policy in checkpoints/: <scenario>:<steps>:<seed>. Nothing else says how they were made.
-CHECKPOINTS := pool12:3000000:1 sweeps:2000000:1 serving-burst:2000000:1
+# Every policy in checkpoints/: <scenario>:<seed>. Settings are in train/recipes; nothing else says how they were made.
+CHECKPOINTS := pool12:1 gang:1 locality:1 mix:1 serving-swap:1 serving-burst:1 shift-serving:1
 
 YARDMASTER := target/release/yardmaster
 TRAIN := target/release/yardmaster-train
@@ -48,6 +51,12 @@ tune: ## Choose the parameters of every rule in every scenario again, into agent
 
 checkpoints: build ## Train and freeze every policy in checkpoints/ again
 	@scripts/checkpoints.sh $(CHECKPOINTS)
+
+results: ## Judge every policy in checkpoints/ on test episodes again, into its README (EPISODES, SEARCH, SCENARIOS)
+	@cargo build --release --locked --package yardmaster
+	$(YARDMASTER) results checkpoints/*.safetensors --out checkpoints/README.md \
+	    --rows docs/results/$(shell date +%F)-policies --episodes $(EPISODES) \
+	    $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SEARCH),--search $(SEARCH))
 
 test: libtorch ## Every test, the trainer's included
 	@cargo test --quiet --workspace --locked

@@ -4,8 +4,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use yardmaster_env::metrics::SLOWDOWN_FLOOR_S;
-use yardmaster_env::objective::Objective;
+use yardmaster_agent::explain::gain::Tail;
+use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
 
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
@@ -30,6 +30,10 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Choose the parameters of rules on validation episodes
     Tune(Tune),
+    /// Judge frozen policies on test episodes and write the table of a README
+    Results(Results),
+    /// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
+    Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
     /// Place pods for good and measure how much of the GPUs they can use
@@ -124,9 +128,11 @@ pub(crate) struct Bench {
     /// With --trace: how decisions are carried out [default: free]
     #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,
-    /// With --trace: what is to be made small [default: completion-time]
-    #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
-    pub(crate) objective: Option<Goal>,
+    /// What is to be made small, in place of the scenario's objective: completion-time, slowdown(floor_s=10),
+    /// misses(latency=0.05), shared(latency=0.05,scale_s=3600), energy or cost, and for a mix +600*energy (kWh) or +2*cost (US
+    /// dollars) [default: the scenario's; of a trace completion-time]
+    #[arg(long, value_name = "a+k*b", conflicts_with = "speed")]
+    pub(crate) objective: Option<Aim>,
     /// Policies, separated by commas, or all
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
@@ -167,33 +173,6 @@ pub(crate) struct Bench {
     pub(crate) repetitions: usize,
 }
 
-/// What a schedule of a trace is judged by.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Goal {
-    /// Mean completion time
-    CompletionTime,
-    /// Mean completion time / shortest service time, which counts as 10 s at least
-    Slowdown,
-    /// Share of missed deadlines, plus 0.05 times latency / deadline
-    Misses,
-    /// Energy of all machines until the last job is done
-    Energy,
-    /// Price of all machines until the last job is done
-    Cost,
-}
-
-impl From<Goal> for Objective {
-    fn from(goal: Goal) -> Objective {
-        match goal {
-            Goal::CompletionTime => Objective::CompletionTime,
-            Goal::Slowdown => Objective::Slowdown { floor_s: SLOWDOWN_FLOOR_S },
-            Goal::Misses => Objective::Misses { latency: 0.05 },
-            Goal::Energy => Objective::Energy,
-            Goal::Cost => Objective::Cost,
-        }
-    }
-}
-
 /// Choose the parameters of rules on validation episodes, which are never those of `bench`
 ///
 /// All combinations where there are at most 64, else one parameter after the other; the worse half of the candidates is
@@ -215,6 +194,103 @@ pub(crate) struct Tune {
     /// Write what was chosen, for `bench --tuned` (- for standard output)
     #[arg(long, value_name = "FILE.toml|-")]
     pub(crate) out: PathBuf,
+}
+
+/// Judge frozen policies on test episodes and write the table of a README
+///
+/// Each policy plays in the scenarios that its card names, against fcfs, sjf, wrr and the best rule of the scenario, which
+/// is chosen on validation episodes among all rules with tuned parameters. An interrupted run goes on from OUT.partial.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Results {
+    /// Frozen policies
+    #[arg(value_name = "FILE.safetensors", required = true)]
+    pub(crate) checkpoints: Vec<PathBuf>,
+    /// A Markdown file whose part between `<!-- table` and `<!-- end of table -->` is written anew
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) out: PathBuf,
+    /// Put the rows into this folder, as test.json.gz and validation.json.gz, and the table as table.md
+    #[arg(long, value_name = "DIR")]
+    pub(crate) rows: Option<PathBuf>,
+    /// Where policies play whose card names no scenario: built-in names or TOML files, separated by commas
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) scenarios: Vec<String>,
+    /// Rows of `bench --json` with look-ahead on the same test episodes, perhaps .gz, to be compared with
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) search: Vec<PathBuf>,
+    /// Test episodes
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=1_000_000))]
+    pub(crate) episodes: u64,
+    /// Validation episodes that the best rule is chosen on
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) validation: u64,
+    /// Which test and validation episodes
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// Explain a decision of a frozen policy, or where it differs from a rule and what it gains there
+///
+/// With --decision: the candidates with their probabilities, what each feature adds to them, what rules would have done,
+/// and the state of the cluster. Without: how often the policy differs from the rule, in what, and what that gains,
+/// measured at a sample of such decisions: both are taken, and the same tail goes on to the end of the episode as it
+/// truly comes.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Explain {
+    /// Frozen policy
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: PathBuf,
+    /// Scenario: a built-in name or a TOML file
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    pub(crate) scenario: String,
+    /// Which test episodes, as for bench
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// With --decision: number of the episode, counted from 0; the first is that of simulate
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "decision")]
+    pub(crate) episode: u64,
+    /// Explain this decision of the policy in that episode, counted from 0
+    #[arg(long, value_name = "K")]
+    pub(crate) decision: Option<usize>,
+    /// Test episodes to be compared in [default: 20]
+    #[arg(long, value_name = "N", conflicts_with = "decision", value_parser = clap::value_parser!(u64).range(2..=100_000))]
+    pub(crate) episodes: Option<u64>,
+    /// The rule to compare with [default: the best in validation of those tuned for the scenario]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) rule: Option<String>,
+    /// Decisions to measure of each kind of difference, at most [default: 500]
+    #[arg(long, value_name = "N", conflicts_with = "decision", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) samples: Option<u64>,
+    /// Who goes on after a decision that is measured [default: rule, with which the gains add up to the whole]
+    #[arg(long, value_enum, conflicts_with = "decision")]
+    pub(crate) tail: Option<GoesOn>,
+    /// With --decision: candidates and features to show; JSON has all of them [default: 8]
+    #[arg(long, value_name = "N", requires = "decision", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) top: Option<u64>,
+    /// Write everything as JSON (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) json: Option<PathBuf>,
+    /// Write the text as Markdown (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+/// Who goes on after a decision that is measured.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum GoesOn {
+    /// The rule
+    #[default]
+    Rule,
+    /// The policy
+    Policy,
+}
+
+impl From<GoesOn> for Tail {
+    fn from(tail: GoesOn) -> Tail {
+        match tail {
+            GoesOn::Rule => Tail::Rule,
+            GoesOn::Policy => Tail::Policy,
+        }
+    }
 }
 
 fn repetitions(text: &str) -> Result<usize, String> {

@@ -1,13 +1,13 @@
 //! `yardmaster bench`: the same held-out episodes for every policy.
 
 pub(crate) mod field;
-mod journal;
+pub(crate) mod journal;
 pub(crate) mod source;
 
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::evaluate::Row;
 use yardmaster_env::spec::BUILTIN;
@@ -15,7 +15,7 @@ use yardmaster_env::spec::BUILTIN;
 use crate::args::Bench;
 use crate::output::Output;
 use crate::{html, input, report, rows_csv, speed};
-use field::Field;
+use field::{Field, Named};
 use journal::Journal;
 use source::Source;
 
@@ -83,7 +83,11 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     check_columns(&args.columns)?;
     let sources = sources(args)?;
     let tuned = field::tuned_files(args, &sources)?;
-    let field = |source| Field::new(args, source, tuned.as_deref());
+    let named = Named { policies: &args.policies, checkpoints: &args.checkpoint };
+    let field = |source: Source| {
+        let seeds = source.seeds(args);
+        Field::new(named, source, seeds, tuned.as_deref())
+    };
     let fields: Vec<Field> = sources.into_iter().map(field).collect::<Result<_>>()?;
     let beside = args.json.as_deref().filter(|path| path.is_file() || !path.exists());
     let journal = beside.filter(|path| *path != Path::new("-")).map(Journal::beside).transpose()?;
@@ -145,7 +149,13 @@ fn sources(args: &Bench) -> Result<Vec<Source>> {
     }
     let all: Vec<String> = BUILTIN.iter().map(|(name, _)| (*name).to_owned()).collect();
     let names = if args.scenario.iter().any(|name| name == "all") { &all } else { &args.scenario };
-    names.iter().map(|name| Ok(Source::Scenario(Box::new(input::scenario(name)?)))).collect()
+    let source = |name: &String| -> Result<Source> {
+        let scenario = input::scenario(name)?;
+        let aimed = args.objective.map(|aim| scenario.with_aim(aim)).transpose();
+        let aimed = aimed.with_context(|| format!("--objective in {name}"))?;
+        Ok(Source::Scenario(Box::new(aimed.unwrap_or(scenario))))
+    };
+    names.iter().map(source).collect()
 }
 
 /// An error that names all failures, once everything has been written.

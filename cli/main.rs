@@ -6,6 +6,7 @@ mod bench;
 mod catalog;
 mod columns;
 mod distributions;
+mod explain;
 mod file;
 mod html;
 mod input;
@@ -15,6 +16,7 @@ mod output;
 mod pack;
 mod published;
 mod report;
+mod results;
 mod rows_csv;
 mod silence;
 mod simulate;
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         Command::Simulate(args) => simulate::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Tune(args) => tune::run(&args),
+        Command::Results(args) => results::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),

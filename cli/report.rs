@@ -49,13 +49,21 @@ pub(crate) enum Style {
     Markdown,
 }
 
+impl Style {
+    /// An empty table.
+    pub(crate) fn table(self) -> Table {
+        let mut table = Table::new();
+        table.load_preset(match self {
+            Style::Terminal => presets::UTF8_FULL_CONDENSED,
+            Style::Markdown => presets::ASCII_MARKDOWN,
+        });
+        table
+    }
+}
+
 /// A table of packing rules: percent of the GPUs allocated at the end.
 pub(crate) fn packing(rows: &[pack::Row], style: Style) -> String {
-    let mut table = Table::new();
-    table.load_preset(match style {
-        Style::Terminal => presets::UTF8_FULL_CONDENSED,
-        Style::Markdown => presets::ASCII_MARKDOWN,
-    });
+    let mut table = style.table();
     table.set_header(["rule", "runs", "GPUs allocated", "least", "most", "published", "difference"]);
     for row in rows {
         let ends = || row.runs.iter().map(|run| run.end_percent);

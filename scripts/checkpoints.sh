@@ -1,38 +1,16 @@
 #!/usr/bin/env bash
-# Trains and freezes the policies in checkpoints/, and renews the table in checkpoints/README.md.
+# Trains and freezes the policies in checkpoints/. What they are worth says `make results`.
 #
-# usage: scripts/checkpoints.sh SCENARIO:STEPS:SEED...      (called by `make checkpoints`, which has the settings)
+# usage: scripts/checkpoints.sh SCENARIO:SEED...            (called by `make checkpoints`; settings are in train/recipes)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 trainer=target/release/yardmaster-train
-readme=checkpoints/README.md
-episodes=100
-rows=""
 
 for setting in "$@"; do
-    IFS=: read -r scenario steps seed <<<"$setting"
+    IFS=: read -r scenario seed <<<"$setting"
     run=runs/checkpoints/$scenario
-    file=checkpoints/$scenario.safetensors
     rm -rf "$run"
-    "$trainer" --scenario "$scenario" --out "$run" --steps "$steps" --seed "$seed"
-    "$trainer" export --run "$run" --out "$file"
-    target/release/yardmaster bench --scenario "$scenario" --checkpoint "$file" --episodes "$episodes" \
-        --json "$run/bench.json" --markdown "$run/table.md"
-    rows+="| [\`$scenario.safetensors\`]($scenario.safetensors) | $scenario"
-    rows+=" | \`yardmaster-train --scenario $scenario --steps $steps --seed $seed\`"
-    rows+=" | \`yardmaster bench --scenario $scenario --checkpoint $file --episodes $episodes\` |"$'\n'
+    "$trainer" --scenario "$scenario" --out "$run" --config "train/recipes/$scenario.toml" --seed "$seed"
+    "$trainer" export --run "$run" --out "checkpoints/$scenario.safetensors"
 done
-
-# The table stands between two marks; everything else in the file is written by hand.
-rows=$rows awk '
-    /<!-- end of table -->/ { inside = 0 }
-    !inside { print }
-    /<!-- table/ {
-        inside = 1
-        print "| file | scenario | trained with | judged with |"
-        print "|---|---|---|---|"
-        printf "%s", ENVIRON["rows"]
-    }
-' "$readme" >"$readme.tmp"
-mv "$readme.tmp" "$readme"

@@ -81,6 +81,45 @@ pub struct Ratio {
     pub significant: bool,
 }
 
+/// A loss up to this share of the other's mean counts as none.
+pub const NOT_WORSE: f64 = 0.01;
+
+/// What an interval of a ratio allows to say of the policy, for itself alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It lies below 1.
+    Better,
+    /// It reaches 1, and excludes a loss above [`NOT_WORSE`].
+    NotWorse,
+    /// It reaches 1 and does not exclude such a loss.
+    Undecided,
+    /// It lies above 1.
+    Worse,
+}
+
+impl Verdict {
+    /// From the interval of the ratio of the policy's mean to another's.
+    pub fn of([low, high]: [f64; 2]) -> Verdict {
+        match () {
+            () if high < 1.0 => Verdict::Better,
+            () if high <= 1.0 + NOT_WORSE => Verdict::NotWorse,
+            () if low > 1.0 => Verdict::Worse,
+            () => Verdict::Undecided,
+        }
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Better => "better",
+            Verdict::NotWorse => "not worse",
+            Verdict::Undecided => "undecided",
+            Verdict::Worse => "WORSE",
+        }
+    }
+}
+
 /// Defines [`Summary`] from the measures of an episode, so that none is forgotten in one of the places.
 macro_rules! summary {
     ($($(#[$about:meta])* $name:ident = $value:expr),* $(,)?) => {
@@ -270,6 +309,19 @@ mod tests {
         let noisy = &rows[2].ratio_to["base"];
         assert!(noisy.ratio == 1.0 && noisy.p_holm == 1.0 && !noisy.significant && noisy.wins == 10);
         assert!(noisy.ci95_bootstrap[0] < 0.9 && noisy.ci95_bootstrap[1] > 1.1);
+    }
+
+    #[test]
+    fn a_verdict_says_what_the_interval_allows() {
+        for (interval, words) in [
+            ([0.7, 0.99], "better"),
+            ([0.98, 1.01], "not worse"),
+            ([1.001, 1.009], "not worse"),
+            ([0.98, 1.02], "undecided"),
+            ([1.001, 1.02], "WORSE"),
+        ] {
+            assert_eq!(Verdict::of(interval).words(), words, "{interval:?}");
+        }
     }
 
     #[test]

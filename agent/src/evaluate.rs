@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::sim::{Simulator, World};
 use yardmaster_env::spec::Scenario;
-use yardmaster_env::view::Decision;
+use yardmaster_env::view::{Decision, View};
 
 use crate::comparison::{Entrant, rows};
 pub use crate::comparison::{Played, Ratio, Row, Summary};
@@ -112,26 +112,57 @@ impl Contestant {
 /// As [`play`], but for a policy that waits again and again though nothing runs.
 fn play_patiently(world: &Arc<World>, policy: &mut dyn Policy, seed: u64) -> Result<Simulator, String> {
     let mut sim = Simulator::new(Arc::clone(world));
-    let mut idle_waits = 0;
     policy.reset(seed);
-    while let Some(view) = sim.next_decision() {
-        let nothing_runs = view.running.is_empty();
-        let decision = policy.decide(&view);
-        let waits = nothing_runs && matches!(decision, Decision::Wait { .. });
-        idle_waits = if waits { idle_waits + 1 } else { 0 };
-        let now_s = sim.now().0 as f64 / 1e9;
-        if idle_waits > IDLE_WAITS {
-            let policy = policy.name();
-            return Err(format!(
-                "policy {policy} does not come to an end: at {now_s} s it has waited {IDLE_WAITS} times in a row \
-                 with work to do and nothing running"
-            ));
-        }
-        sim.apply(decision).map_err(|why| {
-            PolicyDefect { policy: policy.name().to_owned(), now_ns: sim.now().0, why }.to_string()
-        })?;
-    }
+    finish_patiently(&mut sim, policy)?;
     Ok(sim)
+}
+
+/// Lets a policy decide all that is left of a simulation.
+///
+/// # Errors
+/// A policy that decides against the rules, or waits for ever.
+pub(crate) fn finish_patiently(sim: &mut Simulator, policy: &mut dyn Policy) -> Result<(), String> {
+    let mut patience = Patience::default();
+    while let Some(view) = sim.next_decision() {
+        let decision = policy.decide(&view);
+        patience.bear(policy.name(), &view, &decision)?;
+        apply(sim, policy.name(), decision)?;
+    }
+    Ok(())
+}
+
+/// Carries out what a policy has decided.
+///
+/// # Errors
+/// An illegal decision, for people.
+pub(crate) fn apply(sim: &mut Simulator, policy: &str, decision: Decision) -> Result<(), String> {
+    sim.apply(decision)
+        .map_err(|why| PolicyDefect { policy: policy.to_owned(), now_ns: sim.now().0, why }.to_string())
+}
+
+/// How often a policy has waited in a row, with work to do and nothing running.
+#[derive(Default)]
+pub(crate) struct Patience {
+    idle_waits: u32,
+}
+
+impl Patience {
+    /// Bears with another decision.
+    ///
+    /// # Errors
+    /// A policy that waits for ever.
+    pub(crate) fn bear(&mut self, policy: &str, view: &View<'_>, decision: &Decision) -> Result<(), String> {
+        let waits = view.running.is_empty() && matches!(decision, Decision::Wait { .. });
+        self.idle_waits = if waits { self.idle_waits + 1 } else { 0 };
+        if self.idle_waits <= IDLE_WAITS {
+            return Ok(());
+        }
+        let now_s = view.now.as_secs_f64();
+        Err(format!(
+            "policy {policy} does not come to an end: at {now_s} s it has waited {IDLE_WAITS} times in a row with \
+             work to do and nothing running"
+        ))
+    }
 }
 
 /// What a panic said.
@@ -226,10 +257,8 @@ where
 
 #[cfg(test)]
 mod tests {
-    use yardmaster_env::spec::{Split, builtin};
-    use yardmaster_env::view::View;
-
     use super::*;
+    use yardmaster_env::spec::{Split, builtin};
 
     /// Breaks off in the way that it is told to.
     struct Broken(bool);

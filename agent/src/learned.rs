@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use yardmaster_env::observe::{Observer, Schema};
+use yardmaster_env::candidates::Candidates;
+use yardmaster_env::observe::{Observation, Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
 use crate::frozen::{Frozen, FrozenError};
-use crate::net::{PolicyNet, Scratch};
+use crate::net::{PolicyNet, Scratch, first_highest};
 use crate::policy::Policy;
 use crate::registry::{self, RegistryError};
 
@@ -33,14 +34,13 @@ pub struct Learned {
 impl Learned {
     /// A network with its prior rule; the caller vouches that it was trained on the current schema.
     pub fn new(name: impl Into<String>, net: Arc<PolicyNet>, prior: &str) -> Result<Learned, RegistryError> {
-        let prior = registry::build(prior)?;
-        Ok(Learned {
-            name: name.into(),
-            net,
-            prior,
-            observer: Observer::default(),
-            scratch: Scratch::default(),
-        })
+        Ok(Learned::with_prior(name, net, registry::build(prior)?))
+    }
+
+    /// A network with its prior rule as it stands.
+    pub fn with_prior(name: impl Into<String>, net: Arc<PolicyNet>, prior: Box<dyn Policy>) -> Learned {
+        let (observer, scratch) = Default::default();
+        Learned { name: name.into(), net, prior, observer, scratch }
     }
 
     /// A frozen policy, refused if its features are not ours or its golden outputs are not reproduced.
@@ -48,6 +48,41 @@ impl Learned {
         frozen.check_schema(&Schema::current())?;
         frozen.verify_golden()?;
         Ok(Learned::new(name, Arc::new(frozen.net().clone()), &frozen.card().origin.prior)?)
+    }
+
+    /// Its network.
+    pub fn net(&self) -> &PolicyNet {
+        &self.net
+    }
+
+    /// What it makes of a moment, for itself and for those who ask why it decides so.
+    pub fn weigh(&mut self, view: &View<'_>) -> Weighed<'_> {
+        let proposal = self.prior.decide(view);
+        self.observer.observe(view, Some(proposal));
+        let (observation, prior) = (self.observer.observation(), self.observer.candidates.proposal());
+        let logits = self.net.logits(observation, prior, &mut self.scratch);
+        Weighed { observation, candidates: &self.observer.candidates, prior, logits }
+    }
+}
+
+/// A moment as a network sees it, and what it makes of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Weighed<'a> {
+    /// What it sees.
+    pub observation: &'a Observation,
+    /// What the actions stand for.
+    pub candidates: &'a Candidates,
+    /// The prior rule's action, if one stands for it.
+    pub prior: Option<usize>,
+    /// (actions)
+    pub logits: &'a [f32],
+}
+
+impl Weighed<'_> {
+    /// What is decided: the action of the highest logit, the first of equals; to wait where there is none.
+    pub fn decision(&self, view: &View<'_>) -> Decision {
+        let decision = first_highest(self.logits).and_then(|action| self.candidates.decision(view, action));
+        decision.unwrap_or(Decision::Wait { until: None })
     }
 }
 
@@ -57,13 +92,8 @@ impl Policy for Learned {
     }
 
     fn fork(&self) -> Option<Box<dyn Policy>> {
-        Some(Box::new(Learned {
-            name: self.name.clone(),
-            net: Arc::clone(&self.net),
-            prior: self.prior.fork()?,
-            observer: Observer::default(),
-            scratch: Scratch::default(),
-        }))
+        let prior = self.prior.fork()?;
+        Some(Box::new(Learned::with_prior(self.name.clone(), Arc::clone(&self.net), prior)))
     }
 
     fn reset(&mut self, seed: u64) {
@@ -71,11 +101,6 @@ impl Policy for Learned {
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
-        let proposal = self.prior.decide(view);
-        self.observer.observe(view, Some(proposal));
-        let prior = self.observer.candidates.proposal();
-        let action = self.net.choose(self.observer.observation(), prior, &mut self.scratch);
-        let decision = action.and_then(|action| self.observer.candidates.decision(view, action));
-        decision.unwrap_or(Decision::Wait { until: None })
+        self.weigh(view).decision(view)
     }
 }

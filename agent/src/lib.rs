@@ -2,6 +2,7 @@
 
 pub mod comparison;
 pub mod evaluate;
+pub mod explain;
 pub mod frozen;
 mod frozen_card;
 pub mod heuristics;

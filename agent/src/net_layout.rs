@@ -46,7 +46,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Self { hidden: 64, embed: 32, context: 64, pair: 32, wait: 32 }
+        Self { hidden: 64, embed: 32, context: 96, pair: 48, wait: 32 }
     }
 }
 

@@ -184,6 +184,18 @@ mod tests {
         )
     }
 
+    #[test]
+    fn the_best_rule_has_the_lowest_mean() {
+        for (name, best) in [("sweeps", "price"), ("serving-burst", "tardiness")] {
+            let tuned = embedded(&builtin(name).unwrap()).unwrap().unwrap();
+            let found = tuned.best().unwrap();
+            assert!(found.contains(best), "{name}: {found}");
+            let mean = |rule: &TunedRule| rule.after.value;
+            let own = tuned.policies.iter().find(|rule| rule.tuned == found).unwrap();
+            assert!(tuned.policies.iter().all(|rule| mean(rule) >= mean(own)));
+        }
+    }
+
     fn error(text: &str) -> String {
         Tuned::parse(text, "t.toml").unwrap_err().to_string()
     }

@@ -27,6 +27,15 @@ use crate::silence::Silence;
 /// What an episode came to, once it has been played: what was measured, or why it broke off.
 type Cell = OnceLock<Result<Played, String>>;
 
+/// Policies by name and file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Named<'a> {
+    /// Separated by commas, or `all`.
+    pub(crate) policies: &'a str,
+    /// Frozen policies.
+    pub(crate) checkpoints: &'a [PathBuf],
+}
+
 /// The policies that meet in one scenario, and what became of them.
 pub(crate) struct Field {
     /// Where episodes come from.
@@ -44,10 +53,15 @@ pub(crate) struct Field {
 }
 
 impl Field {
-    /// The policies that the arguments name, with tuned parameters where there are any.
-    pub(crate) fn new(args: &Bench, source: Source, files: Option<&[Tuned]>) -> Result<Field> {
-        let (contestants, identities) = contestants(args, &source, files)?;
-        let seeds = source.seeds(args);
+    /// The policies that are named, with tuned parameters where there are any: of files, or else those that come with
+    /// the command; none at all if `files` is `None`.
+    pub(crate) fn new(
+        named: Named<'_>,
+        source: Source,
+        seeds: Vec<u64>,
+        files: Option<&[Tuned]>,
+    ) -> Result<Field> {
+        let (contestants, identities) = contestants(named, &source, files)?;
         let cells = contestants.iter().map(|_| seeds.iter().map(|_| Cell::new()).collect()).collect();
         let broken = contestants.iter().map(|_| AtomicUsize::new(usize::MAX)).collect();
         Ok(Field { source, contestants, identities, seeds, cells, broken })
@@ -70,7 +84,7 @@ impl Field {
             self.source.windows().map(|windows| Cut { jobs: windows.jobs, first: windows.first.clone() });
         Comparison {
             scenario: self.source.name().to_owned(),
-            objective: objective.name().to_owned(),
+            objective: self.source.aim().name(),
             unit: objective.unit().to_owned(),
             episodes: self.seeds.len() as u64,
             seed,
@@ -229,14 +243,14 @@ fn plays_as(tuned: &Tuned, name: &str) -> Result<Option<String>> {
 }
 
 fn contestants(
-    args: &Bench,
+    named: Named<'_>,
     source: &Source,
     files: Option<&[Tuned]>,
 ) -> Result<(Vec<Contestant>, Vec<String>)> {
     let mut contestants = Vec::new();
     let mut identities = Vec::new();
     let tuned = tuned_for(source, files)?;
-    for name in names(&args.policies, source)? {
+    for name in names(named.policies, source)? {
         let plays_as = match &tuned {
             Some(tuned) => plays_as(tuned, &name)?,
             None => None,
@@ -244,7 +258,7 @@ fn contestants(
         contestants.push(Contestant::tuned_rule(&name, plays_as.as_deref(), source.scenario())?);
         identities.push(plays_as.unwrap_or(name));
     }
-    for path in &args.checkpoint {
+    for path in named.checkpoints {
         let frozen = input::policy(path)?;
         let name = learned_name(path);
         let refused = || format!("{} is not a usable frozen policy", path.display());
@@ -294,7 +308,7 @@ fn tuned_for(source: &Source, files: Option<&[Tuned]>) -> Result<Option<Tuned>> 
 }
 
 /// The file's name without its ending; with folder and ending where a rule has that name.
-fn learned_name(path: &Path) -> String {
+pub(crate) fn learned_name(path: &Path) -> String {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     if registry::build(&stem).is_ok() { path.display().to_string() } else { stem }
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
+use yardmaster_env::aim::Aim;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::objective::Objective;
+use yardmaster_env::rules::{Prices, Rules};
 use yardmaster_env::sim::World;
 use yardmaster_env::spec::{Scenario, Split};
 use yardmaster_env::view::Discipline;
@@ -50,6 +52,19 @@ impl Source {
         match self {
             Source::Scenario(scenario) => scenario.spec().objective,
             Source::Trace(windows) => windows.whole.objective,
+        }
+    }
+
+    /// The same with what energy and money count, for tables.
+    pub(crate) fn aim(&self) -> Aim {
+        match self {
+            Source::Scenario(scenario) => {
+                let spec = scenario.spec();
+                Aim { objective: spec.objective, prices: spec.prices }
+            }
+            Source::Trace(windows) => {
+                Aim { objective: windows.whole.objective, prices: windows.whole.rules.prices }
+            }
         }
     }
 
@@ -115,11 +130,13 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     let Some(cluster) = trace.cluster else {
         bail!("{name} does not say which machines there are: add --cluster with a scenario that has them");
     };
-    let objective = args.objective.map_or(Objective::CompletionTime, Objective::from);
+    let usual = Aim { objective: Objective::CompletionTime, prices: Prices::default() };
+    let Aim { objective, prices } = args.objective.unwrap_or(usual);
     let discipline = args.queue.map_or(Discipline::Free, Discipline::from);
     let whole = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)
         .with_context(|| name.clone())?
-        .with_rounds(trace.rounds)?;
+        .with_rounds(trace.rounds)?
+        .with_rules(Rules { prices, ..Rules::default() })?;
     let all = whole.workload.len();
     let jobs = args.jobs.map_or(all, usize::from);
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
@@ -146,7 +163,8 @@ fn draw(count: usize, args: &Bench) -> Result<Vec<usize>> {
 
 /// Digest of machines, jobs and rules, and of how windows are cut.
 fn trace_digest(world: &World, jobs: usize) -> String {
-    let World { cluster, workload, discipline, objective, rounds, .. } = world;
-    let text = format!("{cluster:?} {workload:?} {discipline:?} {objective:?} {rounds:?} {jobs}");
+    let World { cluster, workload, discipline, objective, rounds, rules, .. } = world;
+    let prices = rules.prices;
+    let text = format!("{cluster:?} {workload:?} {discipline:?} {objective:?} {prices:?} {rounds:?} {jobs}");
     digest(text.as_bytes())
 }

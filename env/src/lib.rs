@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock: time, seeds and bytes are arguments.
 
+pub mod aim;
 pub mod calibrate;
 pub mod candidates;
 pub mod catalog;

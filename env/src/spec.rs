@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::aim::Aim;
 use crate::catalog::Catalog;
 use crate::cluster::{Cluster, Node};
 use crate::data::{Artefact, DataSpec};
@@ -332,6 +333,15 @@ impl Scenario {
     pub fn with_discipline(&self, discipline: Discipline) -> Result<Scenario, SpecError> {
         let name = self.spec.name.clone();
         Scenario::new(Spec { discipline, ..self.spec.clone() }, &name)
+    }
+
+    /// The same scenario, judged by something else.
+    ///
+    /// # Errors
+    /// Prices that no scenario takes.
+    pub fn with_aim(&self, aim: Aim) -> Result<Scenario, SpecError> {
+        let (name, Aim { objective, prices }) = (self.spec.name.clone(), aim);
+        Scenario::new(Spec { objective, prices, ..self.spec.clone() }, &name)
     }
 
     /// The first 16 hexadecimal digits of the SHA-256 of what the scenario says, its name and description apart.

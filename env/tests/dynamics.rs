@@ -18,6 +18,7 @@ use yardmaster_env::job::{Choice, Job, Task, Truth, Workload};
 use yardmaster_env::loads::LoadRules;
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::objective::Objective;
+use yardmaster_env::observe::Observer;
 use yardmaster_env::rules::{Autoscale, Change, NodeChange, Prices, Restarts, Resume, Rules, Spread};
 use yardmaster_env::sim::{Illegal, NodeState, Simulator, State, World};
 use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};
@@ -286,6 +287,29 @@ fn cases() -> u32 {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(cases()))]
+
+    /// What a learner is offered: everything is legal, and what a rule proposes is there as the rule said it.
+    #[test]
+    fn offered_actions_are_legal_and_a_proposal_is_one_of_them(case in case()) {
+        let (mut observer, mut candidates) = (Observer::default(), Candidates::default());
+        case.play(Simulator::new(case.world()), |sim| {
+            let view = sim.view();
+            candidates.fill(&view);
+            let proposal = case.choose(sim, &candidates);
+            let observation = observer.observe(&view, Some(proposal.clone())).clone();
+            let offered = &observer.candidates;
+            let taken = offered.proposal().map(|action| offered.decision(&view, action));
+            prop_assert_eq!(taken, Some(Some(proposal)));
+            prop_assert_eq!(observation.actions(), offered.actions());
+            for action in 0..offered.actions() {
+                let decision = offered.decision(&view, action).unwrap();
+                prop_assert_eq!(sim.clone().apply(decision.clone()), Ok(()), "{:?}", decision);
+            }
+            let rows = [&observation.global, &observation.jobs, &observation.nodes, &observation.pair_features];
+            prop_assert!(rows.into_iter().flatten().all(|value| value.is_finite()), "{:?}", observation);
+            Ok(())
+        })?;
+    }
 
     #[test]
     fn all_work_is_done_in_order_whatever_happens_to_the_machines(case in case()) {

@@ -262,3 +262,31 @@ fn what_cannot_be_tuned_is_refused() {
     assert!(bench.fails("bench --scenario tiny --tuned none.toml").contains("cannot read none.toml"));
     assert!(ours("agent/tuned/README.md").is_file());
 }
+
+#[test]
+fn a_scenario_can_be_judged_by_another_objective() {
+    let bench = Bench::new();
+    let run = |objective: &str| {
+        let run = format!(
+            "bench --scenario tiny --policies fcfs,mct --episodes 2 --json - --objective {objective}"
+        );
+        bench.json(&run)[0].clone()
+    };
+    let mean = |told: &Value, at: usize| told["policies"][at]["mean"].as_f64().unwrap();
+    let (time, energy, mix) = (run("completion-time"), run("energy"), run("completion-time+600*energy"));
+    assert_eq!(
+        [&time, &energy, &mix].map(|told| told["objective"].as_str().unwrap()),
+        ["completion-time", "energy", "completion-time+600*energy"]
+    );
+    assert_eq!((time["unit"].as_str(), energy["unit"].as_str()), (Some("s"), Some("kWh")));
+    for at in 0..2 {
+        let kwh = time["policies"][at]["metrics"]["energy_kwh"].as_f64().unwrap();
+        assert!(mean(&mix, at) > mean(&time, at), "energy costs something");
+        assert!(
+            kwh > 0.0 && (mean(&energy, at) * 12.0 - kwh).abs() < 1e-6 * kwh,
+            "tiny has 12 jobs of weight 1"
+        );
+    }
+    let error = bench.fails("bench --scenario tiny --objective speed");
+    assert!(error.contains("there is no objective \"speed\""), "{error}");
+}

@@ -5,6 +5,12 @@ use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
+use yardmaster_agent::frozen::{Frozen, Origin, to_bytes};
+use yardmaster_agent::net::{Dims, Layout, PolicyNet, Sizes};
+use yardmaster_agent::registry;
+use yardmaster_env::observe::{Observer, Schema};
+use yardmaster_env::sim::Simulator;
+use yardmaster_env::spec::{self, Split};
 
 /// A file of the shared data folder; says so and gives nothing where the folder is absent.
 ///
@@ -106,6 +112,46 @@ impl Bench {
         );
         errors
     }
+}
+
+/// A frozen policy that has learned nothing: the file of a network with random weights that leans to `mct`, for tests that
+/// need any policy of the current features. `wait` raises the logit of waiting; `name` is the scenario in its card.
+pub(crate) fn frozen(name: &str, wait: f32) -> Vec<u8> {
+    let scenario = spec::builtin("pool12").unwrap();
+    let dims = Dims::from(&Schema::current());
+    let layout = Layout::policy(&dims, &Sizes::default());
+    let mut state = 7_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0.2 * ((state >> 8) as f32 / (1 << 23) as f32 - 1.0)
+    };
+    let mut params: Vec<f32> = (0..layout.total()).map(|_| next()).collect();
+    params[layout.trained()..].iter_mut().for_each(|scale_or_shift| *scale_or_shift += 0.5);
+    params[layout.entry("wait.1.b").unwrap().offset] = wait;
+    let net = PolicyNet::new(dims, Sizes::default(), 2.0, &params).unwrap();
+    let origin = Origin {
+        schema: Schema::current(),
+        prior: "mct".into(),
+        mask_rule: "legal".into(),
+        objective: "completion-time".into(),
+        scenario: name.into(),
+        scenario_digest: scenario.digest(),
+        command: "/somewhere/yardmaster-train --scenario pool12".into(),
+        revision: "none".into(),
+        seed: 1,
+        steps: 0,
+        benchmark: serde_json::json!({ "training_cpu_s": 90.0 }),
+    };
+    let mut sim = Simulator::new(scenario.world(Split::Train.seed(0, 0)).unwrap().into());
+    let (mut mct, mut observer, mut cases) =
+        (registry::build("mct").unwrap(), Observer::default(), Vec::new());
+    while let Some(view) = sim.next_decision() {
+        let decision = mct.decide(&view);
+        let observation = observer.observe(&view, Some(decision.clone())).clone();
+        cases.push((observation, observer.candidates.proposal()));
+        sim.apply(decision).unwrap();
+    }
+    to_bytes(&Frozen::new(origin, net, &cases[..12]).unwrap()).unwrap()
 }
 
 /// The keys of a JSON object, in order of the alphabet.

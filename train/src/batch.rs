@@ -4,6 +4,7 @@ use tch::{Kind, Tensor};
 use yardmaster_agent::kernel::normalise;
 use yardmaster_agent::net::{CLIP, Layout};
 
+use crate::device;
 use crate::rollout::State;
 
 /// The logit of an action that is not there.
@@ -86,7 +87,7 @@ impl Batch {
 
     /// The logit of an absent action, for the last of the slots: (1)
     pub fn absent(&self) -> Tensor {
-        Tensor::full([1], ABSENT, (Kind::Float, tch::Device::Cpu))
+        Tensor::full([1], ABSENT, (Kind::Float, self.slots.device()))
     }
 }
 
@@ -101,19 +102,18 @@ impl Rows {
         critic: (&Layout, &[f32]),
     ) -> Batch {
         let width = |part, group: &str| array(part, &format!("norm.{group}.shift")).len() as i64;
-        let matrix =
-            |values: &[f32], rows: i64, columns: i64| Tensor::from_slice(values).view([rows, columns]);
+        let matrix = |values: &[f32], rows: i64, columns: i64| placed(values).view([rows, columns]);
         Batch {
             global: matrix(&self.global, size, width(policy, "global")),
             future: matrix(&self.future, size, width(critic, "future")),
             jobs: matrix(&self.jobs, self.job_state.len() as i64, widths[0] as i64),
             nodes: matrix(&self.nodes, (self.nodes.len() / widths[1]) as i64, widths[1] as i64),
             pairs: matrix(&self.pairs, self.pair_job.len() as i64, width(policy, "pair")),
-            job_state: Tensor::from_slice(&self.job_state),
-            pair_job: Tensor::from_slice(&self.pair_job),
-            pair_node: Tensor::from_slice(&self.pair_node),
-            job_counts: Tensor::from_slice(&self.job_counts),
-            node_counts: Tensor::from_slice(&self.node_counts),
+            job_state: placed(&self.job_state),
+            pair_job: placed(&self.pair_job),
+            pair_node: placed(&self.pair_node),
+            job_counts: placed(&self.job_counts),
+            node_counts: placed(&self.node_counts),
             slots,
             prior,
             size,
@@ -142,7 +142,12 @@ fn actions(states: &[&State]) -> (Tensor, Tensor) {
         first += count;
     }
     let shape = [states.len() as i64, most as i64];
-    (Tensor::from_slice(&slots).view(shape), Tensor::from_slice(&prior).view(shape))
+    (placed(&slots).view(shape), placed(&prior).view(shape))
+}
+
+/// A tensor of these values on the learner's device.
+pub fn placed<T: tch::kind::Element>(values: &[T]) -> Tensor {
+    Tensor::from_slice(values).to_device(device::current())
 }
 
 /// The values of a named array in flat weights; empty where there is none.

@@ -18,6 +18,8 @@ pub struct Config {
     pub rollouts_per_trace: usize,
     /// Threads; the result does not depend on them.
     pub threads: usize,
+    /// Where the learner computes: `cpu`, `cuda` or `cuda:N`, as far as this libtorch has it.
+    pub device: String,
     /// Decisions after which an episode is cut off.
     pub max_decisions: usize,
     /// Discount of a step, where `tau` is not set.
@@ -52,12 +54,17 @@ pub struct Config {
     pub prior_end: f32,
     /// Iterations of behaviour cloning of the prior before PPO.
     pub imitate: u64,
+    /// What is to be made small, in place of the scenario's objective, such as `completion-time+600*energy` (as for
+    /// `yardmaster bench --objective`).
+    pub objective: Option<String>,
     /// The rule whose action is marked and raised; by default the best tuned one of the scenario.
     pub prior: Option<String>,
     /// Iterations of learning from a teacher that tries the actions, before PPO.
     pub teach: u64,
     /// How many of them follow the prior; the others follow the policy.
     pub teach_prior: u64,
+    /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior.
+    pub teach_tail: u64,
     /// Share of the decisions that the teacher is asked about.
     pub teach_share: f32,
     /// Futures that the teacher tries actions on.
@@ -70,6 +77,13 @@ pub struct Config {
     pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
     pub teach_epochs: u64,
+    /// Decisions of a minibatch of these passes, at least.
+    pub teach_minibatch: usize,
+    /// Adam's step for the policy in these passes, at the start; it falls to a fifth.
+    pub teach_learning_rate: f32,
+    /// Weight of imitating the prior in these passes, in mean regrets, at the start; it falls to a fifth. Without it a
+    /// policy that waits always, which costs next to nothing at each single decision, is hard to leave.
+    pub teach_imitate: f32,
     /// Iterations of PPO in which only the critic learns.
     pub critic_first: u64,
     /// Iterations between validations.
@@ -84,38 +98,44 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             seed: 1,
-            steps: 2_000_000,
-            envs: 64,
+            steps: 300_000,
+            envs: 48,
             rollouts_per_trace: 4,
             threads: 2,
+            device: "cpu".to_owned(),
             max_decisions: 600,
             gamma: 1.0,
             tau: None,
             gae_lambda: 0.98,
             relative_share: 0.5,
-            learning_rate: 1e-3,
+            learning_rate: 2e-4,
             critic_learning_rate: 1e-3,
-            epochs: 3,
-            minibatch: 1024,
+            epochs: 2,
+            minibatch: 2048,
             clip_coef: 0.2,
-            ent_coef: 0.01,
+            ent_coef: 0.001,
             vf_coef: 0.5,
             max_grad_norm: 0.5,
-            target_kl: 0.015,
+            target_kl: 0.01,
             prior_start: 2.0,
             prior_end: 2.0,
             imitate: 0,
+            objective: None,
             prior: None,
-            teach: 0,
+            teach: 8,
             teach_prior: 2,
+            teach_tail: 0,
             teach_share: 0.2,
             teach_futures: 6,
-            teach_horizon: 25,
-            teach_actions: 16,
+            teach_horizon: 40,
+            teach_actions: 12,
             teach_caution: 0.5,
-            teach_epochs: 4,
-            critic_first: 0,
-            validate_every: 10,
+            teach_epochs: 12,
+            teach_minibatch: 256,
+            teach_learning_rate: 1e-3,
+            teach_imitate: 0.01,
+            critic_first: 5,
+            validate_every: 5,
             checkpoint_every: 5,
             sizes: Sizes::default(),
         }
@@ -133,6 +153,7 @@ impl Config {
             ("epochs", self.epochs),
             ("teach_futures", self.teach_futures),
             ("teach_actions", self.teach_actions),
+            ("teach_minibatch", self.teach_minibatch),
             ("minibatch", self.minibatch),
         ] {
             ensure!(value > 0, "{name} must be at least 1");
@@ -148,6 +169,9 @@ impl Config {
         ensure!((0.0..=1.0).contains(&self.gamma), "gamma must lie in 0..=1, is {}", self.gamma);
         ensure!(self.tau.is_none_or(|tau| tau > 0.0), "tau must be above 0");
         ensure!((0.0..=1.0).contains(&self.relative_share), "relative_share must lie in 0..=1");
+        let share = self.teach_share;
+        ensure!(share > 0.0 && share <= 1.0, "teach_share must lie above 0 and be 1 at most, is {share}");
+        ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }
 

@@ -1,6 +1,9 @@
 //! What the learner asks of a world.
 
+use std::sync::Arc;
+
 use rand_xoshiro::Xoshiro256PlusPlus;
+use yardmaster_agent::net::PolicyNet;
 use yardmaster_env::observe::Observation;
 
 /// What a step brought.
@@ -28,8 +31,13 @@ pub trait Environment: Send {
     fn future(&self) -> &[f32];
     /// What each action would cost more than the prior's, as a teacher finds who tries some of them: (actions), NaN for
     /// one that it did not try. `None` where nobody can teach.
-    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
-        let _ = random;
+    /// What follows is decided by `tail`, or by the prior if there is none.
+    fn regrets(
+        &mut self,
+        tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
+        let _ = (tail, random);
         None
     }
     /// Takes an action below `observation().actions()`.

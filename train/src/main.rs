@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use yardmaster_agent::frozen::Frozen;
 use yardmaster_agent::net::Dims;
 use yardmaster_train::config::Config;
+use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
-use yardmaster_train::parity;
-use yardmaster_train::scheduling::{Scheduling, World, benchmark, environments};
+use yardmaster_train::scheduling::{Scheduling, World, aimed, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
+use yardmaster_train::{cpu, device, parity, settings, sweep};
 
 /// The test episodes of a card.
 const TEST_EPISODES: u64 = 100;
@@ -22,6 +23,7 @@ const TEST_SEED: u64 = 1;
 const LAST: &str = "last.safetensors";
 const BEST: &str = "best.safetensors";
 const SETTINGS: &str = "config.toml";
+const CURVES: &str = "curves.svg";
 
 /// Trains scheduling policies.
 #[derive(Debug, Parser)]
@@ -44,6 +46,16 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Trains with other settings and seeds, as a file says, and sums up; what has been done is not done again.
+    Sweep {
+        /// What to run: scenarios, seeds, settings (README.md describes it).
+        file: PathBuf,
+        /// The folder of the runs and of what came of them.
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Prints every setting with its usual value, as a file for --config.
+    Settings,
 }
 
 #[derive(Debug, Args)]
@@ -69,7 +81,10 @@ struct Train {
     /// Go on with the run in the folder.
     #[arg(long)]
     resume: bool,
-    /// Settings, as TOML; the options here take precedence.
+    /// What is to be made small, in place of the scenario's objective, such as completion-time+600*energy.
+    #[arg(long)]
+    objective: Option<String>,
+    /// Settings, as TOML (`yardmaster-train settings` prints all); the options here take precedence.
     #[arg(long)]
     config: Option<PathBuf>,
 }
@@ -86,6 +101,8 @@ struct Run {
 fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli { command: Some(Command::Export { run, out }), .. } => export(&run, &out),
+        Cli { command: Some(Command::Sweep { file, out }), .. } => sweep::sweep(&file, &out),
+        Cli { command: Some(Command::Settings), .. } => settings::reference().map(|text| print!("{text}")),
         Cli { train: Some(args), .. } => train(&args),
         Cli { .. } => unreachable!("clap asks for --scenario or a subcommand"),
     };
@@ -99,17 +116,24 @@ fn main() -> ExitCode {
 }
 
 fn train(args: &Train) -> Result<()> {
-    let config = settings(args)?;
+    let config = given(args)?;
     config.check()?;
+    device::choose(&config.device)?;
     let world = environments(&args.scenario, &config)?;
     let mut trainer = start(args, &config, world)?;
     let progress = trainer.progress();
     let mut log = Log::open(&args.out, progress.iteration)?;
     let bar = bar(config.steps);
+    let mut cpu_before = 0.0;
     while !trainer.done() {
         let mut metrics = trainer.iterate()?;
         if trainer.validate(&mut metrics)? {
             trainer.save(&args.out.join(BEST))?;
+        }
+        if let Some(now) = cpu::seconds() {
+            // Validation and, in the first iteration, the start of the program included.
+            metrics.push("performance/cpu_seconds", now - cpu_before);
+            cpu_before = now;
         }
         log.write(&metrics)?;
         let due = trainer.done() || metrics.iteration.is_multiple_of(config.checkpoint_every);
@@ -119,11 +143,13 @@ fn train(args: &Train) -> Result<()> {
         show(&bar, &metrics);
     }
     bar.finish();
-    Ok(())
+    let title = format!("{}, seed {}", args.scenario, config.seed);
+    let curves = curves::of_run(&title, &History::read(&args.out)?);
+    fs::write(args.out.join(CURVES), curves).with_context(|| format!("cannot write the curves of {title}"))
 }
 
 /// The settings of the run to resume or of the file, with those of the options.
-fn settings(args: &Train) -> Result<Config> {
+fn given(args: &Train) -> Result<Config> {
     let mut config = match (&args.config, args.resume) {
         (Some(path), _) => toml::from_str(&read(path)?).with_context(|| format!("in {}", path.display()))?,
         (None, true) => run(&args.out)?.config,
@@ -133,6 +159,7 @@ fn settings(args: &Train) -> Result<Config> {
     config.seed = args.seed.unwrap_or(config.seed);
     config.envs = args.envs.unwrap_or(config.envs);
     config.threads = args.threads.unwrap_or(config.threads);
+    config.objective = args.objective.clone().or(config.objective);
     Ok(config)
 }
 
@@ -141,7 +168,12 @@ fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduli
     let trainer = if args.resume {
         let scenario = run(&args.out)?.scenario;
         ensure!(scenario == args.scenario, "the run in {} is in scenario `{scenario}`", args.out.display());
-        Trainer::resume(config, world.envs, &last)?
+        if last.exists() {
+            Trainer::resume(config, world.envs, &last)?
+        } else {
+            // Stopped while the teacher was asked, of which nothing is saved: it will say the same again.
+            Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
+        }
     } else {
         let run = args.out.join(SETTINGS);
         ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());
@@ -168,7 +200,9 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     (origin.command, origin.revision) = (run.command, run.revision);
     (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
     let net = trainer.policy()?;
-    origin.benchmark = benchmark(&run.scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
+    let scenario = aimed(&run.scenario, &run.config)?;
+    origin.benchmark = benchmark(&scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
+    origin.benchmark["training_cpu_s"] = History::read(folder)?.cpu_s().into();
     let frozen = parity::export(out, trainer.learner(), net, origin, &world.states)?;
     println!(
         "{}: {} decisions of training, from {}",

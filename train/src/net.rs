@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use yardmaster_agent::net::Layout;
 
 use crate::batch::Batch;
+use crate::device;
 
 /// Trained weights as one leaf tensor, cut into the layout's arrays.
 pub struct Leaf {
@@ -17,7 +18,8 @@ pub struct Leaf {
 impl Leaf {
     /// A leaf with the trained part of `flat`.
     pub fn new(layout: &Layout, flat: &[f32], gradient: bool) -> Self {
-        let leaf = Tensor::from_slice(&flat[..layout.trained()]).set_requires_grad(gradient);
+        let trained = Tensor::from_slice(&flat[..layout.trained()]).to_device(device::current());
+        let leaf = trained.set_requires_grad(gradient);
         let trained: Vec<_> =
             layout.entries().iter().filter(|entry| entry.offset + entry.len() <= layout.trained()).collect();
         let lengths: Vec<i64> = trained.iter().map(|entry| entry.len() as i64).collect();
@@ -63,8 +65,8 @@ impl Leaf {
         let width = self.get("query.job.w").size()[1];
         // Query and hidden layer side by side (D + P): one product and one gather for both.
         let mut shared = context.matmul(&side("query.context.w", "pair.context.w"));
-        shared +=
-            Tensor::cat(&[&Tensor::zeros([width], (Kind::Float, tch::Device::Cpu)), self.get("pair.b")], 0);
+        let none = Tensor::zeros([width], (Kind::Float, self.flat.device()));
+        shared += Tensor::cat(&[&none, self.get("pair.b")], 0);
         let of_job = jobs.matmul(&side("query.job.w", "pair.job.w")) + rows(&shared, &batch.job_state);
         let of_node = nodes.matmul(&side("key.node.w", "pair.node.w"));
         let (of_job, of_node) = (rows(&of_job, &batch.pair_job), rows(&of_node, &batch.pair_node));

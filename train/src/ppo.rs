@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use yardmaster_agent::net::Layout;
 
 use crate::adam::Adam;
-use crate::batch::{Batch, array};
+use crate::batch::{Batch, array, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::rollout::{Sample, State};
@@ -231,7 +231,7 @@ impl Learner {
 fn policy_loss(logits: &Tensor, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> (Tensor, [f64; 6]) {
     let log_probs = logits.log_softmax(1, Kind::Float);
     let actions: Vec<i64> = lessons.iter().map(|lesson| lesson.sample.action as i64).collect();
-    let actions = Tensor::from_slice(&actions).unsqueeze(1);
+    let actions = placed(&actions).unsqueeze(1);
     let taken = log_probs.gather(1, &actions, false).squeeze_dim(1);
     let entropy = -(log_probs.exp() * &log_probs).sum(Kind::Float);
     let log_ratio = &taken - column(lessons, |lesson| lesson.sample.log_prob);
@@ -266,13 +266,13 @@ fn normalise_advantages(lessons: &mut [Lesson<'_>]) {
 
 /// One number for each lesson: (lessons)
 fn column(lessons: &[Lesson<'_>], number: impl Fn(&Lesson<'_>) -> f32) -> Tensor {
-    Tensor::from_slice(&lessons.iter().map(number).collect::<Vec<_>>())
+    placed(&lessons.iter().map(number).collect::<Vec<_>>())
 }
 
 /// A tensor's float32 values.
 pub fn numbers(tensor: &Tensor) -> Vec<f32> {
     let mut values = vec![0.0; tensor.numel()];
     let length = values.len();
-    tensor.contiguous().copy_data(&mut values, length);
+    tensor.to_device(Device::Cpu).contiguous().copy_data(&mut values, length);
     values
 }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use std::sync::Arc;
+
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rayon::prelude::*;
@@ -83,13 +85,15 @@ pub fn play_taught<E: Environment>(
     iteration: u64,
     acting: Acting,
 ) -> Vec<Episode> {
+    let tail = (iteration + config.teach_tail > config.teach).then(|| Arc::new(net.clone()));
     let one = |(trace, env): (usize, &mut E)| {
         let mut random = stream(config.seed, Purpose::Actions, iteration, trace as u64);
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
         env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
         let mut ask = |env: &mut E| {
             let asked = teacher.random::<f32>() < config.teach_share;
-            if asked { env.regrets(&mut teacher).unwrap_or_default() } else { Vec::new() }
+            let regrets = asked.then(|| env.regrets(tail.as_ref(), &mut teacher)).flatten();
+            regrets.unwrap_or_default()
         };
         let episode = episode_with(env, net, config.max_decisions, acting, &mut random, &mut ask);
         Episode { trace, ..episode }

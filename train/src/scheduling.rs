@@ -9,11 +9,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::json;
 use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
 use yardmaster_agent::frozen::{MIN_GOLDEN, Origin};
+use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
 use yardmaster_agent::search::Teacher;
 use yardmaster_agent::tuned;
+use yardmaster_env::aim::Aim;
 use yardmaster_env::gym::{FUTURE, SchedulingEnv, Settings};
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::observe::{Observation, Schema};
@@ -76,9 +78,20 @@ pub fn scenario(name: &str) -> Result<Scenario> {
     Ok(Scenario::parse(&text, name)?)
 }
 
+/// A scenario with the objective that the settings ask for.
+///
+/// # Errors
+/// A scenario or an objective that there is not.
+pub fn aimed(name: &str, config: &Config) -> Result<Scenario> {
+    let scenario = scenario(name)?;
+    let Some(objective) = &config.objective else { return Ok(scenario) };
+    let aim: Aim = objective.parse()?;
+    Ok(scenario.with_aim(aim)?)
+}
+
 /// The world of a scenario.
 pub fn environments(name: &str, config: &Config) -> Result<World> {
-    let scenario = Arc::new(scenario(name)?);
+    let scenario = Arc::new(aimed(name, config)?);
     let spec = scenario.spec();
     let prior = prior(&scenario, config)?;
     registry::build(&prior).with_context(|| format!("scenario {name}: its prior cannot be built"))?;
@@ -88,7 +101,7 @@ pub fn environments(name: &str, config: &Config) -> Result<World> {
         schema: Schema::current(),
         prior: prior.clone(),
         mask_rule: "legal candidates only, wait where the simulator allows it".to_owned(),
-        objective: spec.objective.name().to_owned(),
+        objective: Aim { objective: spec.objective, prices: spec.prices }.name(),
         scenario: spec.name.clone(),
         scenario_digest: scenario.digest(),
         command: String::new(),
@@ -199,13 +212,21 @@ impl Environment for Scheduling {
         &self.future
     }
 
-    fn regrets(&mut self, random: &mut Xoshiro256PlusPlus) -> Option<Vec<f32>> {
+    fn regrets(
+        &mut self,
+        tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
         let (view, prior) = (self.env.view()?, self.prior()?);
         let candidates = self.env.candidates();
         let tries = self.tries(prior, random);
         let decisions: Option<Vec<Decision>> =
             tries.iter().map(|&action| candidates.decision(&view, action)).collect();
-        let mut tail = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let rule = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let mut tail = || match tail {
+            Some(net) => Box::new(Learned::with_prior("tail", Arc::clone(net), rule())),
+            None => rule(),
+        };
         let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
         let mut regrets = vec![f32::NAN; candidates.actions()];
         for (&action, found) in tries.iter().zip(&found) {
@@ -321,13 +342,12 @@ fn states(mut env: Scheduling, name: &str) -> Result<Vec<State>> {
 /// What a card says of a policy's worth: its mean and ratios to the rules on test seeds, and the digests of the
 /// first episodes, by which any program can prove that it makes the same choices.
 pub fn benchmark(
-    name: &str,
+    scenario: &Scenario,
     net: &PolicyNet,
     prior: &str,
     episodes: u64,
     base: u64,
 ) -> Result<serde_json::Value> {
-    let scenario = scenario(name)?;
     let mut contestants = vec![Contestant::learned("learned", Arc::new(net.clone()), prior)?];
     let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(base, number)).collect();
     let world = |seed| -> Result<_> { Ok(Arc::new(scenario.world(seed)?)) };

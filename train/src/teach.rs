@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::batch::Batch;
+use crate::batch::{Batch, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::ppo::{Learner, SHARD, numbers};
@@ -59,11 +59,13 @@ fn unit(taught: &[Taught]) -> f32 {
     if unit > 0.0 { unit } else { 1.0 }
 }
 
-/// Trains the policy on all that has been taught so far, for `config.teach_epochs`.
+/// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1.
 pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f32, round: u64) -> Report {
     let unit = unit(taught);
     let mut order: Vec<usize> = (0..taught.len()).collect();
-    let batches = (taught.len() / config.minibatch).max(1);
+    let batches = (taught.len() / config.teach_minibatch).max(1);
+    let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
+    let (rate, imitate) = (config.teach_learning_rate * left, f64::from(config.teach_imitate * left));
     let before = mean_regret(learner, taught, unit, lambda);
     for epoch in 0..config.teach_epochs {
         order.shuffle(&mut stream(config.seed, Purpose::Order, round, epoch));
@@ -74,14 +76,14 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
             let one = &*learner;
             let shares: Vec<Vec<f32>> = chosen
                 .par_chunks(SHARD)
-                .map(|part| gradient(one, part, unit, lambda, total, config))
+                .map(|part| gradient(one, part, [unit, lambda], imitate, total))
                 .collect();
             let sum = shares.into_iter().reduce(|mut sum, share| {
                 sum.iter_mut().zip(&share).for_each(|(sum, more)| *sum += more);
                 sum
             });
             let Some(sum) = sum else { continue };
-            learner.policy.adam.step(&sum, config.learning_rate, config.max_grad_norm);
+            learner.policy.adam.step(&sum, rate, config.max_grad_norm);
         }
     }
     let least = |one: &Taught| {
@@ -99,19 +101,18 @@ fn squash(regret: f32) -> f32 {
     CLIP * (regret / CLIP).tanh()
 }
 
-/// The gradient of a shard's part of the mean regret over `total` states, less the entropy bonus.
+/// The gradient of a shard's part of the mean regret over `total` states, with some imitation of the prior.
 fn gradient(
     learner: &Learner,
     part: &[&Taught],
-    unit: f32,
-    lambda: f32,
+    [unit, lambda]: [f32; 2],
+    imitate: f64,
     total: f64,
-    config: &Config,
 ) -> Vec<f32> {
     tch::set_num_threads(1);
     let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, true);
-    let (regret, entropy) = losses(learner, &policy, part, unit, lambda);
-    let loss = (regret - entropy * f64::from(config.ent_coef)) / total;
+    let (regret, surprise) = losses(learner, &policy, part, unit, lambda);
+    let loss = (regret + surprise * imitate) / total;
     numbers(&Tensor::run_backward(&[loss], &[&policy.flat], false, false)[0])
 }
 
@@ -127,7 +128,7 @@ fn mean_regret(learner: &Learner, taught: &[Taught], unit: f32, lambda: f32) -> 
     sums.iter().sum::<f64>() / taught.len().max(1) as f64
 }
 
-/// Summed over states: the regret to be expected, and the entropy.
+/// Summed over states: the regret to be expected, and how surprising what the prior does is.
 fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], unit: f32, lambda: f32) -> (Tensor, Tensor) {
     let states: Vec<&State> = part.iter().map(|one| &one.state).collect();
     let batch = Batch::new(&states, learner.policy.part(), learner.critic.part());
@@ -141,9 +142,9 @@ fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], unit: f32, lambda:
         }
     }
     let shape = [part.len() as i64, width as i64];
-    let [regrets, untried] = [regrets, untried].map(|values| Tensor::from_slice(&values).view(shape));
+    let [regrets, untried] = [regrets, untried].map(|values| placed(&values).view(shape));
     let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
     let probs = log_probs.exp();
-    let entropy = -(&probs * log_probs).sum(Kind::Float);
-    ((probs * regrets).sum(Kind::Float), entropy)
+    let surprise = -(log_probs * &batch.prior).sum(Kind::Float);
+    ((probs * regrets).sum(Kind::Float), surprise)
 }

@@ -1,11 +1,12 @@
 //! The learner on worlds small enough to know the answer.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_agent::frozen::Origin;
-use yardmaster_agent::net::Dims;
+use yardmaster_agent::net::{Dims, PolicyNet};
 use yardmaster_env::observe::{Observation, Pair, Schema};
 use yardmaster_train::config::Config;
 use yardmaster_train::env::{Environment, Step};
@@ -101,6 +102,20 @@ impl Environment for Toy {
     fn score(&self) -> f64 {
         self.errors as f64 / LENGTH as f64
     }
+    /// An error costs one; now and then an action is not tried.
+    fn regrets(
+        &mut self,
+        _tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
+        let cost = |action: usize| f32::from(u8::from(action != self.right));
+        let prior = self.prior?;
+        let tried =
+            |action: usize, random: &mut Xoshiro256PlusPlus| action == prior || random.random_bool(0.8);
+        let regret = |action: usize| cost(action) - cost(prior);
+        let all = 0..self.obs.actions();
+        Some(all.map(|action| if tried(action, random) { regret(action) } else { f32::NAN }).collect())
+    }
 }
 
 fn config() -> Config {
@@ -116,6 +131,10 @@ fn config() -> Config {
         target_kl: 0.05,
         prior_start: 0.0,
         prior_end: 0.0,
+        teach: 0,
+        critic_first: 0,
+        epochs: 3,
+        ent_coef: 0.01,
         ..Config::default()
     }
 }
@@ -167,6 +186,38 @@ fn a_prior_that_is_wrong_half_of_the_time_is_overridden() {
     }
     let errors = errors(Task::MisledPrior, &trainer);
     assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn what_a_teacher_tries_is_learned_without_a_reward() {
+    let config = Config {
+        teach: 6,
+        teach_share: 1.0,
+        teach_minibatch: 64,
+        teach_learning_rate: 5e-3,
+        prior_start: 2.0,
+        prior_end: 2.0,
+        ..config()
+    };
+    let mut trainer = trainer(Task::MisledPrior, &config);
+    for round in 1..=6 {
+        assert_eq!(trainer.can_save(), round == 1, "what was taught is in no checkpoint");
+        let metrics = trainer.iterate().unwrap();
+        let names = ["teach/regret_before", "teach/regret", "teach/least_regret"];
+        let [before, after, least] = names.map(|name| metrics.get(name).unwrap());
+        assert!(least <= after && after < before, "round {round}: {least} {after} {before}");
+    }
+    assert!(trainer.can_save());
+    assert_eq!(trainer.progress().steps, 0, "no decision was rewarded");
+    let errors = errors(Task::MisledPrior, &trainer);
+    assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn a_world_without_a_teacher_says_so() {
+    let mut trainer = trainer(Task::Marked, &Config { teach: 1, ..config() });
+    let error = trainer.iterate().unwrap_err().to_string();
+    assert!(error.contains("set teach = 0"), "{error}");
 }
 
 #[test]

@@ -81,6 +81,10 @@ fn config() -> Config {
         critic_learning_rate: 5e-3,
         minibatch: 128,
         target_kl: 0.0,
+        teach: 0,
+        critic_first: 0,
+        epochs: 3,
+        ent_coef: 0.01,
         ..Config::default()
     }
 }

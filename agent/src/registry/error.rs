@@ -31,6 +31,18 @@ pub enum RegistryError {
         /// What is wrong and what is valid.
         why: String,
     },
+    /// A name that is there already.
+    #[error("the policy name {name:?} is taken: register it under another")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+    /// A name that would mean something else in a list of policies.
+    #[error("{name:?} cannot be the name of a policy: use letters, digits and dashes")]
+    BadName {
+        /// The name.
+        name: String,
+    },
     /// Values for a part that there is not.
     #[error("policy {policy:?} has {parts} parts, there is no part {part}")]
     NoSuchPart {

@@ -1,6 +1,7 @@
 //! Policies by name: a whole rule (`mct`), or rules joined by `+` (`sjf+wrr+timeout(ms=2)`).
 
 mod error;
+mod own;
 mod parameter;
 mod parse;
 mod whole;
@@ -10,6 +11,7 @@ use yardmaster_env::sim::World;
 use yardmaster_env::view::Discipline;
 
 pub use self::error::RegistryError;
+pub use self::own::register;
 pub use self::parameter::{Parameter, Rule};
 use self::parse::Part;
 pub use self::parse::split_list;
@@ -62,6 +64,7 @@ pub fn entries() -> Vec<Entry> {
     all.extend(PLACEMENTS.iter().map(entry("placement")));
     all.extend(BATCHINGS.iter().map(entry("batching")));
     all.extend(SERVINGS.iter().map(entry("serving")));
+    all.extend(own::entries());
     all
 }
 
@@ -124,6 +127,9 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     if let Some(settings) = Settings::parse(name)? {
         return Ok(Box::new(Search::new(name, settings, None)?));
     }
+    if let Some(own) = own::build(name.trim()) {
+        return Ok(own);
+    }
     let mut chosen = Chosen::default();
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;
@@ -160,6 +166,9 @@ fn build_plain(name: &str, chosen: Chosen) -> Result<Box<dyn Policy>, RegistryEr
 pub fn parameters(policy: &str) -> Result<Vec<(String, &'static [Parameter])>, RegistryError> {
     build(policy)?;
     refuse_search(policy)?;
+    if own::build(policy.trim()).is_some() {
+        return Ok(vec![(policy.trim().to_owned(), &[])]);
+    }
     let of = |part: &Part<'_>| Ok((part.rule.to_owned(), find(policy, part)?.parameters()));
     parse::parts(policy)?.iter().map(of).collect()
 }
@@ -238,6 +247,10 @@ fn find(policy: &str, part: &Part<'_>) -> Result<Found, RegistryError> {
     let batching = || named(BATCHINGS, part.rule).map(Found::Batching);
     let serving = || named(SERVINGS, part.rule).map(Found::Serving);
     let found = order.or_else(placing).or_else(batching).or_else(serving).or_else(whole);
+    if found.is_none() && own::build(part.rule).is_some() {
+        let why = "a registered policy stands alone and takes no parameters".to_owned();
+        return Err(RegistryError::Parameter { part: policy.to_owned(), why });
+    }
     found.ok_or_else(|| RegistryError::Unknown { name: policy.to_owned(), near: near(part.rule) })
 }
 

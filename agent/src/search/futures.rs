@@ -17,8 +17,10 @@ use yardmaster_env::view::View;
 
 /// Episodes that are known of a scenario. They are from the training split.
 const EPISODES: u64 = 24;
-/// Moments that are looked at for each one that is taken.
+/// Moments that are compared for each one that is taken.
 const CHOICE: usize = 12;
+/// Moments that are looked at to find them.
+const LOOKS: usize = 40 * CHOICE;
 /// Base seed of the episodes.
 const BASE: u64 = 0x5ea2_c4ed;
 
@@ -85,20 +87,35 @@ impl Library {
     fn draw(&self, view: &View<'_>, horizon: usize, random: &mut Xoshiro256PlusPlus) -> Draw {
         let present = moment(&view.history.forecast, view.now);
         let (episodes, elapsed) = (self.episodes(), elapsed(view));
+        // Compared are moments after which nothing followed for as long as nothing has followed now: arrivals may come
+        // in clusters, and most moments of other episodes lie in the middle of one. Of the others the longest gap.
         let mut best: Option<(f64, &Known, usize)> = None;
-        for _ in 0..CHOICE {
+        let mut longest: Option<(Span, &Known, usize)> = None;
+        let mut compared = 0;
+        for _ in 0..LOOKS {
             let Some(known) = episodes.get(below(random, episodes.len())) else { break };
             let jobs = &known.world.workload.jobs;
             let last = jobs.len().saturating_sub(horizon.min(jobs.len() / 2)).max(1);
             let at = below(random, last);
-            let open = jobs.get(at + 1).is_none_or(|next| next.arrival > jobs[at].arrival + elapsed);
-            // What follows too soon is nothing like the present, in which nothing has followed yet.
-            let distance = distance(&present, &known.moments[at]) + if open { 0.0 } else { 1e6 };
+            let gap = jobs.get(at + 1).map_or(Span::MAX, |next| next.arrival.since(jobs[at].arrival));
+            if gap <= elapsed {
+                if longest.is_none_or(|(most, ..)| gap > most) {
+                    longest = Some((gap, known, at));
+                }
+                continue;
+            }
+            let distance = distance(&present, &known.moments[at]);
             if best.is_none_or(|(least, ..)| distance < least) {
                 best = Some((distance, known, at));
             }
+            compared += 1;
+            if compared == CHOICE {
+                break;
+            }
         }
-        let Some((_, known, at)) = best else { return seen(view, horizon, random) };
+        let longest = || longest.map(|(_, known, at)| (known, at));
+        let best = best.map(|(_, known, at)| (known, at)).or_else(longest);
+        let Some((known, at)) = best else { return seen(view, horizon, random) };
         let jobs = &known.world.workload.jobs;
         let mut since = jobs[at].arrival + elapsed;
         if let Some(next) = jobs.get(at + 1).filter(|next| next.arrival < since) {

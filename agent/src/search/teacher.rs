@@ -63,3 +63,55 @@ fn difference(costs: &[f64], own: &[f64]) -> (f64, f64) {
     let square = gaps().map(|gap| (gap - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0);
     (mean, (square / count).sqrt())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use yardmaster_env::candidates::Candidates;
+    use yardmaster_env::spec::{Split, builtin};
+    use yardmaster_env::units::JobId;
+
+    use super::*;
+    use crate::registry;
+
+    /// What all actions of some decisions cost more than what the rule does.
+    fn taught(seed: u64) -> Vec<Vec<Option<(f64, f64)>>> {
+        let scenario = builtin("tiny").unwrap();
+        let teacher = Teacher::new(&scenario, 4, 10);
+        let mut sim = Simulator::new(Arc::new(scenario.world(Split::Validation.seed(3, 1)).unwrap()));
+        let mut rule = registry::build("mct").unwrap();
+        let (mut candidates, mut found) = (Candidates::default(), Vec::new());
+        while let Some(view) = sim.next_decision() {
+            let own = rule.decide(&view);
+            candidates.fill(&view);
+            let others = (0..candidates.actions()).filter_map(|action| candidates.decision(&view, action));
+            let illegal = Decision::Start { job: JobId(0), nodes: Default::default(), batch: 1, variant: 0 };
+            let decisions: Vec<Decision> = [own.clone(), illegal].into_iter().chain(others).collect();
+            let mut tail = || rule.fork().unwrap();
+            found.push(teacher.regrets(&view, &decisions, &mut tail, seed).unwrap());
+            sim.apply(own).unwrap();
+        }
+        found
+    }
+
+    #[test]
+    fn regrets_are_relative_to_the_first_and_illegal_ones_have_none() {
+        let taught = taught(7);
+        assert!(taught.len() > 10);
+        for regrets in &taught {
+            assert_eq!(regrets[0], Some((0.0, 0.0)));
+            assert_eq!(regrets[1], None);
+            assert!(regrets[2..].iter().flatten().all(|(mean, error)| mean.is_finite() && *error >= 0.0));
+        }
+        let others = || taught.iter().flat_map(|regrets| regrets[2..].iter().flatten());
+        let mean = others().map(|(mean, _)| mean).sum::<f64>() / others().count() as f64;
+        assert!(mean > 0.0, "any action is as good as the rule's, by {mean}");
+    }
+
+    #[test]
+    fn one_seed_gives_one_lesson() {
+        assert_eq!(taught(7), taught(7));
+        assert_ne!(taught(7), taught(8));
+    }
+}

@@ -10,7 +10,7 @@ pub(super) fn begun(view: &View<'_>, job: JobId) -> bool {
 }
 
 /// Whether two waiting jobs can stand for each other.
-pub(super) fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
+pub fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
     if begun(view, one) || begun(view, other) {
         return false;
     }

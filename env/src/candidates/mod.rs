@@ -12,7 +12,8 @@ mod runs;
 
 use std::cmp::Reverse;
 
-use self::alike::{alike, begun, likeness};
+pub use self::alike::alike;
+use self::alike::{begun, likeness};
 pub use self::runs::MAX_RUNS;
 use crate::job::Choice;
 use crate::timing::{KindSlot, Way};

@@ -29,6 +29,7 @@ mod fair_tests;
 mod flow;
 mod invariants;
 mod link;
+mod memo;
 mod plane;
 #[cfg(test)]
 mod plane_tests;

@@ -7,6 +7,7 @@ use smallvec::{SmallVec, smallvec};
 
 use super::cache::Cache;
 use super::flow::{Flow, Flows};
+use super::memo::Memo;
 use super::replicas::Replicas;
 use super::route::{Route, Source, Together, choose};
 use super::spec::{ArtefactId, DataSpec};
@@ -82,6 +83,8 @@ pub struct DataPlane {
     pub(super) runs: Vec<Run>,
     ready: VecDeque<u64>,
     counters: Counters,
+    /// How long each artefact takes alone to where it is away from.
+    alone: Memo,
 }
 
 impl DataPlane {
@@ -96,6 +99,7 @@ impl DataPlane {
             runs: Vec::new(),
             ready: VecDeque::new(),
             counters: Counters::default(),
+            alone: Memo::new(spec.setup().nodes.len(), spec.setup().artefacts.len()),
             spec,
         }
     }
@@ -154,6 +158,13 @@ impl DataPlane {
     /// Exact for one artefact on idle links. Several end no earlier than the slowest of them alone, nor than the
     /// busiest link they share can do it; that is the estimate.
     pub fn estimate(&self, now: Time, node: NodeId, artefacts: &[ArtefactId]) -> Span {
+        if let &[id] = artefacts {
+            return match self.presence(node, id) {
+                Presence::Here => Span::ZERO,
+                Presence::Coming(flow) => flow.finish().since(now),
+                Presence::Away => self.alone(node, id),
+            };
+        }
         let mut coming = Span::ZERO;
         let mut together = Together::default();
         for id in distinct(artefacts) {
@@ -218,6 +229,7 @@ impl DataPlane {
     pub fn advance(&mut self, now: Time) {
         debug_assert!(now >= self.now, "time would run backwards from {} to {now}", self.now);
         while let Some(at) = self.flows.next().filter(|&at| at <= now) {
+            self.alone.forget();
             for flow in self.flows.step(self.spec.links(), at) {
                 self.complete(&flow);
             }
@@ -243,6 +255,7 @@ impl DataPlane {
             cache.touch(id);
         }
         for flow in self.flows.leave(self.spec.links(), now, tag) {
+            self.alone.forget();
             self.give_up(&flow);
             if flow.kept {
                 self.cache(flow.node).remove(flow.artefact);
@@ -254,6 +267,7 @@ impl DataPlane {
     /// waited for the former never become ready; the caller releases the runs of the node, before or after.
     pub fn lose(&mut self, now: Time, node: NodeId) {
         self.advance(now);
+        self.alone.forget();
         let from = |flow: &Flow| flow.route.source == Source::Replica(node);
         let gone = self.flows.remove(self.spec.links(), now, |flow| flow.node == node || from(flow));
         for flow in &gone {
@@ -290,6 +304,13 @@ impl DataPlane {
         }
     }
 
+    /// How long the fastest way takes.
+    fn alone(&self, node: NodeId, id: ArtefactId) -> Span {
+        let time = self.alone.get(node, id, || self.choose(node, id).1);
+        debug_assert_eq!(time, self.choose(node, id).1, "a change was not told");
+        time
+    }
+
     fn choose(&self, node: NodeId, id: ArtefactId) -> (Route, Span) {
         choose(&self.spec, &self.flows, &self.replicas, node, id)
     }
@@ -318,6 +339,7 @@ impl DataPlane {
         if let Source::Replica(source) = route.0.source {
             self.cache(source).pin(id);
         }
+        self.alone.forget();
         self.flows.begin(self.now, (node, id, kept), waiters, route);
     }
 
@@ -327,12 +349,14 @@ impl DataPlane {
         let Some(evicted) = self.cache(node).reserve(id, bytes) else { return false };
         let rack = self.spec.node(node).rack;
         self.counters.evictions += evicted.len() as u64;
+        self.alone.forget();
         evicted.into_iter().for_each(|id| self.replicas.remove(id, rack, node));
         true
     }
 
     /// From now on the node has the artefact, for itself and others.
     fn arrive(&mut self, node: NodeId, id: ArtefactId) {
+        self.alone.forget();
         self.cache(node).arrive(id);
         self.replicas.insert(id, self.spec.node(node).rack, node);
     }

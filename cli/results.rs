@@ -1,0 +1,118 @@
+//! `yardmaster results`: what frozen policies are worth, measured and written into a README.
+
+mod page;
+mod plan;
+mod rows;
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use yardmaster_agent::registry;
+use yardmaster_env::spec::{Scenario, Split};
+
+use crate::args::Results;
+use crate::bench::Comparison;
+use crate::bench::field::{self, Field, Named};
+use crate::bench::journal::Journal;
+use crate::bench::source::Source;
+use crate::file::text;
+use crate::output::Output;
+use crate::report;
+use page::Page;
+use plan::{Entry, Place};
+
+/// The rules that everybody asks about.
+const CLASSICAL: [&str; 3] = ["fcfs", "sjf", "wrr"];
+
+/// Runs the command.
+pub(crate) fn run(args: &Results) -> Result<()> {
+    let readme = text(&args.out).context("--out")?;
+    page::check(&readme).with_context(|| args.out.display().to_string())?;
+    let out = Output::open(&args.out)?;
+    let rows = args.rows.as_deref().map(rows::Folder::open).transpose()?;
+    let entries = plan::entries(args)?;
+    let places = plan::places(&entries)?;
+    let search = args.search.iter().map(|path| rows::read(path)).collect::<Result<Vec<_>>>()?.concat();
+    let journal = Journal::beside(&args.out)?;
+
+    let validation = validate(args, &places, &journal)?;
+    let best: Vec<String> = validation.iter().map(best_rule).collect::<Result<_>>()?;
+    let test = test(args, &places, &best, &journal)?;
+
+    let page = Page { args, entries: &entries, places: &places, best: &best, test: &test, search: &search };
+    let table = page.text()?;
+    if let Some(rows) = rows {
+        rows.write(&validation, &test, &table)?;
+    }
+    out.write(&page::replaced(&readme, &table)?)?;
+    journal.remove()?;
+    let failed: Vec<String> = (test.iter().flat_map(|comparison| comparison.failed.iter()))
+        .map(|failure| format!("{}: {}", failure.policy, failure.why))
+        .collect();
+    ensure!(
+        failed.is_empty(),
+        "{} failed, the table is complete otherwise: {}",
+        failed.len(),
+        failed.join("; ")
+    );
+    Ok(())
+}
+
+/// Every rule on validation episodes of each scenario.
+fn validate(args: &Results, places: &[Place], journal: &Journal) -> Result<Vec<Comparison>> {
+    let field = |place: &Place| {
+        let seeds = (0..args.validation).map(|number| Split::Validation.seed(args.seed, number)).collect();
+        Field::new(Named { policies: "all", checkpoints: &[] }, source(&place.scenario), seeds, Some(&[]))
+    };
+    play(places.iter().map(field).collect::<Result<_>>()?, args, journal, "validation")
+}
+
+fn best_rule(validation: &Comparison) -> Result<String> {
+    let best = report::best_rule(validation);
+    let best =
+        best.with_context(|| format!("no rule came through the validation of {}", validation.scenario))?;
+    Ok(best.policy.clone())
+}
+
+/// The policies, the classical rules and the best one on test episodes of each scenario.
+fn test(args: &Results, places: &[Place], best: &[String], journal: &Journal) -> Result<Vec<Comparison>> {
+    let field = |(place, best): (&Place, &String)| {
+        let seeds = (0..args.episodes).map(|number| Split::Test.seed(args.seed, number)).collect();
+        let policies = rivals(&place.scenario, best)?.join(",");
+        let named = Named { policies: &policies, checkpoints: &place.checkpoints };
+        Field::new(named, source(&place.scenario), seeds, Some(&[]))
+    };
+    play(places.iter().zip(best).map(field).collect::<Result<_>>()?, args, journal, "test")
+}
+
+fn source(scenario: &Scenario) -> Source {
+    Source::Scenario(Box::new(scenario.clone()))
+}
+
+/// The classical rules, as far as they make sense in the scenario, and the best one.
+fn rivals(scenario: &Scenario, best: &str) -> Result<Vec<String>> {
+    let standard = registry::standard(&scenario.world(Split::Test.seed(0, 0))?);
+    let classical = CLASSICAL.into_iter().filter(|rule| standard.contains(rule) && *rule != best);
+    Ok(classical.chain([best]).map(str::to_owned).collect())
+}
+
+fn play(fields: Vec<Field>, args: &Results, journal: &Journal, what: &str) -> Result<Vec<Comparison>> {
+    let begin = Instant::now();
+    let times = field::play(&fields, journal)?;
+    eprintln!("{what}: {}", field::tell_times(&fields, &times, begin.elapsed()));
+    Ok(fields.iter().map(|field| field.comparison(args.seed)).collect())
+}
+
+/// The name of a file as it is written in a page beside `page`.
+fn beside(page: &Path, file: &Path) -> String {
+    let folder = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
+    let same = folder(page) == folder(file);
+    let name = file.file_name().filter(|_| same).unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// What the card of an entry says, for its row.
+fn origin(entry: &Entry) -> &yardmaster_agent::frozen::Origin {
+    &entry.frozen.card().origin
+}

@@ -1,0 +1,89 @@
+//! Which policy plays where.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use yardmaster_agent::frozen::Frozen;
+use yardmaster_env::spec::Scenario;
+
+use crate::args::Results;
+use crate::bench::field::learned_name;
+use crate::input;
+
+/// A frozen policy.
+pub(crate) struct Entry {
+    /// Its file.
+    pub(crate) path: PathBuf,
+    /// Its name in comparisons.
+    pub(crate) name: String,
+    /// Itself.
+    pub(crate) frozen: Frozen,
+    /// Where it plays.
+    pub(crate) scenarios: Vec<Scenario>,
+    /// What of those has changed since it was trained, for the table.
+    pub(crate) changed: bool,
+}
+
+/// A scenario with all that play in it.
+pub(crate) struct Place {
+    /// Itself.
+    pub(crate) scenario: Scenario,
+    /// The policies' files.
+    pub(crate) checkpoints: Vec<PathBuf>,
+}
+
+/// The policies, with the scenarios that their cards name, or else the command.
+pub(crate) fn entries(args: &Results) -> Result<Vec<Entry>> {
+    let given: Vec<Scenario> =
+        args.scenarios.iter().map(|name| input::scenario(name)).collect::<Result<_>>()?;
+    args.checkpoints.iter().map(|path| entry(path.clone(), &given)).collect()
+}
+
+fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
+    let frozen = input::policy(&path)?;
+    let origin = &frozen.card().origin;
+    let named: Vec<&str> =
+        origin.scenario.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let known: Result<Vec<Scenario>> = named.iter().map(|name| input::scenario(name)).collect();
+    let scenarios = match known {
+        Ok(scenarios) if !scenarios.is_empty() => scenarios,
+        // A scenario from a file has a name that nobody else knows.
+        _ if !given.is_empty() => given.to_vec(),
+        Err(error) => {
+            return Err(error).with_context(|| {
+                let path = path.display();
+                format!(
+                    "{path} was trained in {:?}: say with --scenarios where it is to play",
+                    origin.scenario
+                )
+            });
+        }
+        Ok(_) => {
+            let path = path.display();
+            anyhow::bail!("the card of {path} names no scenario: say with --scenarios where it is to play")
+        }
+    };
+    let changed = matches!(&scenarios[..], [one] if one.digest() != origin.scenario_digest);
+    Ok(Entry { name: learned_name(&path), path, scenarios, changed, frozen })
+}
+
+/// Every scenario once, in the order of the policies.
+pub(crate) fn places(entries: &[Entry]) -> Result<Vec<Place>> {
+    let mut places: Vec<Place> = Vec::new();
+    for entry in entries {
+        for scenario in &entry.scenarios {
+            let same = |place: &&mut Place| place.scenario.digest() == scenario.digest();
+            match places.iter_mut().find(same) {
+                Some(place) => place.checkpoints.push(entry.path.clone()),
+                None => {
+                    let name = &scenario.spec().name;
+                    let other = places.iter().find(|place| place.scenario.spec().name == *name);
+                    ensure!(other.is_none(), "two scenarios are called {name}: rename one of them");
+                    let checkpoints = vec![entry.path.clone()];
+                    places.push(Place { scenario: scenario.clone(), checkpoints });
+                }
+            }
+        }
+    }
+    Ok(places)
+}

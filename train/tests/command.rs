@@ -1,0 +1,95 @@
+//! The trainer driven as a process: settings, devices, objectives, sweeps.
+
+#![allow(clippy::unwrap_used, reason = "a test stops where something is missing")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_yardmaster-train"));
+    command.args(arguments.split_whitespace()).current_dir(folder).output().unwrap()
+}
+
+/// Standard output and standard error of a run that must succeed.
+fn ok(folder: &Path, arguments: &str) -> [String; 2] {
+    let output = run(folder, arguments);
+    let [out, errors] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success(), "{arguments}\n{errors}");
+    [out, errors]
+}
+
+fn fails(folder: &Path, arguments: &str) -> String {
+    let output = run(folder, arguments);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && errors.contains("error: "), "{arguments}\n{errors}");
+    errors
+}
+
+const SMALL: &str =
+    "steps = 400\nenvs = 4\nrollouts_per_trace = 2\nminibatch = 64\nepochs = 1\nthreads = 1\n";
+
+#[test]
+fn the_printed_settings_are_a_file_to_train_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let [text, _] = ok(folder.path(), "settings");
+    std::fs::write(folder.path().join("all.toml"), &text).unwrap();
+    let small = "--steps 200 --envs 4 --threads 1 --objective completion-time+600*energy";
+    ok(folder.path(), &format!("--scenario tiny --config all.toml --out run {small}"));
+    let get = |file: &str| std::fs::read_to_string(folder.path().join("run").join(file)).unwrap();
+    assert!(get("config.toml").contains("objective = \"completion-time+600*energy\""));
+    assert!(get("curves.svg").starts_with("<svg"));
+    let rows = get("metrics.jsonl");
+    let cpu = |line: &str| serde_json::from_str::<Value>(line).unwrap()["performance/cpu_seconds"].as_f64();
+    assert!(rows.lines().all(|line| cpu(line).is_some_and(|seconds| seconds >= 0.0)), "{rows}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |setting: &str| {
+        std::fs::write(folder.path().join("c.toml"), setting).unwrap();
+        fails(folder.path(), "--scenario tiny --config c.toml --out run")
+    };
+    assert!(with("stepz = 3").contains("unknown field `stepz`"));
+    assert!(with("device = \"gpu\"").contains("give \"cpu\", \"cuda\" or \"cuda:N\""));
+    assert!(with("device = \"cuda:60\"").contains("device = \"cuda:60\": this libtorch sees "));
+    assert!(with("objective = \"speed\"").contains("there is no objective \"speed\""));
+    assert!(fails(folder.path(), "sweep absent.toml --out runs").contains("cannot read absent.toml"));
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn a_sweep_goes_on_where_it_was_and_sums_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file);
+    let spec = format!(
+        "scenarios = [\"tiny\"]\nseeds = [1, 2]\njobs = 2\n[config]\n{SMALL}[grid]\nlearning_rate = [1e-3, 1e-4]\n"
+    );
+    std::fs::write(path("sweep.toml"), &spec).unwrap();
+    let [table, errors] = ok(folder.path(), "sweep sweep.toml --out runs");
+    assert_eq!(errors.matches(": training").count(), 4, "{errors}");
+    assert_eq!(table, std::fs::read_to_string(path("runs/summary.md")).unwrap());
+    assert_eq!(table.matches("| tiny | learning_rate=0.00").count(), 2, "{table}");
+    let rows: Value =
+        serde_json::from_str(&std::fs::read_to_string(path("runs/summary.json")).unwrap()).unwrap();
+    for row in rows.as_array().unwrap() {
+        let each = row["validation"]["each"].as_array().unwrap();
+        assert_eq!((row["seeds"].as_array().unwrap().len(), each.len()), (2, 2), "{row}");
+        assert!(row["test"].is_null() && row["cpu_min"]["mean"].as_f64().unwrap() > 0.0, "{row}");
+    }
+    let curves = std::fs::read_to_string(path("runs/curves-tiny.svg")).unwrap();
+    assert!(curves.contains("learning_rate=0.0001"), "the variants are named");
+
+    // One run lost its end: it alone goes on.
+    std::fs::remove_file(path("runs/tiny/learning_rate=0.001/seed-2/curves.svg")).unwrap();
+    let [again, errors] = ok(folder.path(), "sweep sweep.toml --out runs");
+    assert_eq!(errors.matches(": training").count(), 1, "{errors}");
+    let ratios = |table: &str| table.lines().filter_map(|line| line.split('|').nth(4)).collect::<String>();
+    assert_eq!(ratios(&again), ratios(&table));
+
+    std::fs::write(path("sweep.toml"), spec.replace("envs = 4", "envs = 8")).unwrap();
+    let error = fails(folder.path(), "sweep sweep.toml --out runs");
+    assert!(error.contains("seed-1 was made with other settings"), "{error}");
+}
