@@ -118,16 +118,26 @@ fn trainer(task: Task, config: &Config, iterations: usize) -> Trainer<Toy> {
 }
 
 /// A minibatch in which clipped and unclipped ratios and values, and masked actions, all occur.
-fn minibatch(rows: usize, observation: usize, actions: usize, random: &mut Xoshiro256PlusPlus) -> Minibatch {
+fn minibatch(rows: usize, shape: Shape, weights: &[f32], random: &mut Xoshiro256PlusPlus) -> Minibatch {
+    let Shape { observation, actions, .. } = shape;
     let mut noise = |count: usize, scale: f32| -> Vec<f32> {
         (0..count).map(|_| (random.random::<f32>() - 0.5) * 2.0 * scale).collect()
     };
-    let obs = noise(rows * observation, 2.0);
-    let log_probs = noise(rows, 0.6).iter().map(|value| value - 1.0).collect();
+    let (obs, drift) = (noise(rows * observation, 2.0), noise(rows, 0.4));
     let (advantages, values, returns) = (noise(rows, 2.0), noise(rows, 0.5), noise(rows, 2.0));
     let taken: Vec<usize> = (0..rows).map(|_| random.random_range(0..actions)).collect();
     let mut mask: Vec<bool> = (0..rows * actions).map(|_| random.random_bool(0.6)).collect();
     taken.iter().enumerate().for_each(|(row, &action)| mask[row * actions + action] = true);
+    // The ratios lie about one.
+    let mut activations = Activations::default();
+    ActorCritic::new(shape).actor.forward(weights, &obs, &mut activations);
+    let log_prob = |row: usize| {
+        let (logits, mask) =
+            (&activations.out[row * actions..][..actions], &mask[row * actions..][..actions]);
+        let legal = logits.iter().zip(mask).filter(|(_, legal)| **legal);
+        logits[taken[row]] - legal.map(|(logit, _)| logit.exp()).sum::<f32>().ln() + drift[row]
+    };
+    let log_probs = (0..rows).map(log_prob).collect();
     Minibatch { obs, mask, actions: taken, log_probs, advantages, values, returns }
 }
 
@@ -187,7 +197,7 @@ fn gradients_are_those_of_automatic_differentiation() {
         let mut weights = net.weights(&mut random);
         // Biases begin at zero and the actor's head nearly so; a gradient is to be wrong wherever something is amiss.
         weights.iter_mut().for_each(|weight| *weight += (random.random::<f32>() - 0.5) * 0.4);
-        let batch = minibatch(rows, shape.observation, shape.actions, &mut random);
+        let batch = minibatch(rows, shape, &weights, &mut random);
         let config = Config { clip_vloss, ent_coef: 0.05, ..Config::standard() };
         let mut update = Update::default();
         let means = update.gradient(&net, &weights, &batch, &config);
