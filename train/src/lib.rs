@@ -8,7 +8,6 @@ pub mod batch;
 pub mod checkpoint;
 pub mod clock;
 pub mod config;
-pub mod cpu;
 pub mod curves;
 pub mod device;
 pub mod env;

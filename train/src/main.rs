@@ -15,7 +15,7 @@ use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
 use yardmaster_train::scheduling::{Scheduling, World, aimed, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
-use yardmaster_train::{cpu, device, parity, settings, sweep};
+use yardmaster_train::{clock, device, parity, settings, sweep};
 
 /// The test episodes of a card.
 const TEST_EPISODES: u64 = 100;
@@ -130,7 +130,7 @@ fn train(args: &Train) -> Result<()> {
         if trainer.validate(&mut metrics)? {
             trainer.save(&args.out.join(BEST))?;
         }
-        if let Some(now) = cpu::seconds() {
+        if let Some(now) = clock::process_seconds() {
             // Validation and, in the first iteration, the start of the program included.
             metrics.push("performance/cpu_seconds", now - cpu_before);
             cpu_before = now;
