@@ -74,7 +74,7 @@ fn the_first_decision_is_that_of_a_simulation() {
     let (job, now) = (&act["act"]["work"]["job"], told["now_s"].as_f64().unwrap());
     let starts = bench.get("starts.csv");
     let mut rows = starts.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
-    let row = rows.find(|row| row[0] == job.to_string()).unwrap();
+    let row = rows.find(|row| row[0] == *job).unwrap();
     assert!((row[2].parse::<f64>().unwrap() - now).abs() < 1e-6, "{row:?}");
 }
 

@@ -120,10 +120,8 @@ impl Plan {
         for (key, values) in &spec.grid {
             ensure!(!values.is_empty(), "grid: `{key}` has no values");
         }
-        for key in ["seed"] {
-            let named = spec.config.contains_key(key) || spec.grid.contains_key(key);
-            ensure!(!named, "`{key}` is set by `seeds`: take it out of `config` and `grid`");
-        }
+        let named = spec.config.contains_key("seed") || spec.grid.contains_key("seed");
+        ensure!(!named, "`seed` is set by `seeds`: take it out of `config` and `grid`");
         for name in &spec.scenarios {
             scenario(name)?;
         }
