@@ -20,9 +20,12 @@ impl Candidates {
         };
         let mut runs = std::mem::take(&mut self.runs);
         runs.clear();
-        for (at, run) in view.running.iter().enumerate().filter(|(_, run)| is_preemptible(view, run)) {
-            let most = if Some(run.sequence) == proposed { u64::MAX } else { left(view, run).0 };
-            runs.push((most.saturating_mul(u64::from(run.devices())), at));
+        for (at, run) in view.running.iter().enumerate() {
+            if Some(run.sequence) == proposed {
+                runs.push((u64::MAX, at));
+            } else if is_preemptible(view, run) {
+                runs.push((left(view, run).0.saturating_mul(u64::from(run.devices())), at));
+            }
         }
         runs.sort_unstable_by_key(|&(work, at)| (std::cmp::Reverse(work), at));
         for &(_, at) in runs.iter().take(MAX_RUNS) {
@@ -63,7 +66,7 @@ impl Candidates {
     }
 }
 
-/// What can be cut off: a job that began before this moment and has its data.
+/// What may be worth cutting off: a job that began before this moment and has its data.
 fn is_preemptible(view: &View<'_>, run: &Running) -> bool {
     let job = |run: &Running| run.members.len() == 1 && view.job(run.members[0]).request_model().is_none();
     run.start < view.now && !run.fetching && job(run)
