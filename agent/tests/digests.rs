@@ -76,9 +76,15 @@ fn every_observation_is_the_same_to_the_bit() {
         while let Some(view) = sim.next_decision() {
             digest.observation(observer.observe(&view, None));
             count += 1;
-            // Actions in turn; waiting only once in a while, so that queues stay within bounds.
-            let actions = observer.candidates.actions() - usize::from(view.may_wait && count % 7 > 0);
-            let action = (count * 31) % actions.max(1);
+            // Actions in turn; waiting and cutting off only once in a while, so that work gets done.
+            let candidates = &observer.candidates;
+            let starts =
+                candidates.list.iter().filter(|candidate| candidates.works[candidate.work].run.is_none());
+            let actions = match count % 7 {
+                0 => candidates.actions(),
+                _ => starts.count(),
+            };
+            let action = if actions > 0 { (count * 31) % actions } else { candidates.list.len() };
             let decision = observer.candidates.decision(&view, action).unwrap();
             sim.apply(decision).unwrap();
         }
