@@ -46,7 +46,7 @@ pub(super) fn replaced(page: &str, table: &str) -> Result<String> {
         bail!("the line `{END}` stands above the line `{BEGIN}`: exchange them");
     }
     let join = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
-    Ok(format!("{}\n{}\n{}", join(&lines[..=begin]), table.trim(), join(&lines[end..])))
+    Ok(format!("{}\n{}\n\n{}", join(&lines[..=begin]), table.trim(), join(&lines[end..])))
 }
 
 impl Page<'_> {

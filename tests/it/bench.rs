@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use expect_test::expect;
 use serde_json::Value;
 
-use crate::support::{Bench, ours, small_swf};
+use crate::support::{Bench, frozen, ours, small_swf};
 
 #[test]
 fn the_table_of_a_small_comparison() {
@@ -102,23 +102,20 @@ fn what_was_done_before_a_kill_is_not_done_again() {
 
 #[test]
 fn a_policy_that_fails_is_reported_everywhere_and_the_rest_goes_on() {
-    // A policy that has learned to place training jobs never begins to serve requests.
+    // A policy that always waits: for ever where it may, with requests that could be held back.
     let bench = Bench::new();
-    let learned = ours("checkpoints/pool12.safetensors");
-    let run = format!(
-        "bench --scenario serving-burst,tiny --policies fcfs,edf --episodes 2 --checkpoint {} --json bench.json \
-         --markdown table.md --csv rows.csv --html report.html",
-        learned.display()
-    );
-    let output = bench.run(&run);
+    bench.put("waits.safetensors", frozen("pool12", 1000.0));
+    let run = "bench --scenario serving-burst,tiny --policies fcfs,edf --episodes 2 --checkpoint waits.safetensors \
+               --json bench.json --markdown table.md --csv rows.csv --html report.html";
+    let output = bench.run(run);
     assert_eq!(output.status.code(), Some(1));
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("error: 1 failed: pool12 in serving-burst"), "{errors}");
+    assert!(errors.contains("error: 1 failed: waits in serving-burst"), "{errors}");
     let list: Value = serde_json::from_str(&bench.get("bench.json")).unwrap();
     let counts = [0, 1].map(|at| list[at]["policies"].as_array().unwrap().len());
     assert_eq!(counts, [2, 3], "the rest is there");
     let failure = &list[0]["failed"][0];
-    assert_eq!((failure["policy"].as_str(), failure["episode"].as_u64()), (Some("pool12"), Some(0)));
+    assert_eq!((failure["policy"].as_str(), failure["episode"].as_u64()), (Some("waits"), Some(0)));
     let why = failure["why"].as_str().unwrap();
     assert!(why.contains("does not come to an end"), "{why}");
     for file in ["table.md", "rows.csv", "report.html"] {

@@ -71,10 +71,10 @@ fn the_first_decision_is_that_of_a_simulation() {
     let told = bench.json(&format!("explain {run} --decision 0 --json -"));
     let act = &told["options"][0];
     assert_eq!(act["act"]["act"], "start");
-    let (job, now) = (&act["act"]["work"]["job"], told["now_s"].as_f64().unwrap());
+    let (job, now) = (act["act"]["work"]["job"].to_string(), told["now_s"].as_f64().unwrap());
     let starts = bench.get("starts.csv");
     let mut rows = starts.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
-    let row = rows.find(|row| row[0] == *job).unwrap();
+    let row = rows.find(|row| row[0] == job).unwrap();
     assert!((row[2].parse::<f64>().unwrap() - now).abs() < 1e-6, "{row:?}");
 }
 

@@ -135,6 +135,6 @@ fn what_cannot_be_judged_is_refused_by_name() {
     assert!(error.contains("rows.json: these are not rows of `bench --json`"), "{error}");
     assert!(fails("net.safetensors --out README.md --scenarios pol12").contains("pol12"));
     assert!(fails("--out README.md").contains("FILE.safetensors"));
-    assert!(fails("net.safetensors pool12.safetensors --out README.md").contains("takes part twice"));
+    assert!(fails("net.safetensors ./net.safetensors --out README.md").contains("takes part twice"));
     assert_eq!(bench.get("README.md"), README);
 }
