@@ -28,7 +28,7 @@ impl Releases {
         self.ends.resize_with(view.free_by_kind.len(), Vec::new);
         self.ends.iter_mut().for_each(Vec::clear);
         for running in view.running {
-            let devices = running.nodes.iter().map(|share| share.devices).sum();
+            let devices = running.devices();
             let late = running.expected_finish <= view.now && !running.fetching;
             let rest = if late { view.now.since(running.ready).scaled(overdue) } else { Span::ZERO };
             self.ends[running.slot].push((running.expected_finish.max(view.now + rest), devices));

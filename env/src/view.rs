@@ -319,6 +319,18 @@ impl<'a> View<'a> {
         self.progress.get(id.index()).copied().unwrap_or_default()
     }
 
+    /// Whether a job that began before this moment runs here: what could be cut off where that is allowed. Requests
+    /// cannot.
+    pub fn is_preemptible(&self, run: &Running) -> bool {
+        let is_job = |job: &JobId| self.job(*job).request_model().is_none();
+        run.start < self.now && run.members.first().is_some_and(is_job)
+    }
+
+    /// What should be left of a run.
+    pub fn left_of(&self, run: &Running) -> Span {
+        run.expected_finish.since(self.now)
+    }
+
     /// How long the job has waited.
     pub fn waited(&self, id: JobId) -> Span {
         self.now.since(self.job(id).arrival)

@@ -4,7 +4,7 @@ use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::{Discipline, Running, View};
 
 use super::Work;
-use super::moves::{devices, is_preemptible, left, span_here};
+use super::moves::span_here;
 use super::order::{Order, level, remaining};
 
 impl Order {
@@ -20,9 +20,9 @@ impl Order {
         let gang = view.job(head.job).gang;
         let enough = |run: &&Running| {
             let most = head.most(view, run.slot);
-            most > 0 && view.free_by_kind[run.slot] + devices(run) >= gang
+            most > 0 && view.free_by_kind[run.slot] + run.devices() >= gang
         };
-        let runs = view.running.iter().filter(|run| is_preemptible(view, run)).filter(enough);
+        let runs = view.running.iter().filter(|run| view.is_preemptible(run)).filter(enough);
         let behind = runs.filter_map(|run| Some((self.lag(view, run, head)?, run.sequence)));
         behind.max().map(|(_, run)| run)
     }
@@ -36,7 +36,7 @@ impl Order {
                 // Both take the restart that the cut costs.
                 let restart = view.rules.resume.restarts.of(view.job(run.members[0]));
                 let need = head.span(view, run.slot)? + view.setup_on(head.job, run.slot) + restart;
-                left(view, run).0.checked_sub(need.0).filter(|&more| more > 0 && shorter)
+                view.left_of(run).0.checked_sub(need.0).filter(|&more| more > 0 && shorter)
             }
             Order::Las { level: first } => {
                 let own = view.progress(head.job).received * u64::from(view.job(head.job).gang);
@@ -60,7 +60,7 @@ impl Order {
                 let attained = attained(view, run);
                 let next = first.0.checked_shl(level(attained, first))?;
                 // Rounded up, so that the level is reached then.
-                let missing = next.saturating_sub(attained.0).div_ceil(u64::from(devices(run).max(1)));
+                let missing = next.saturating_sub(attained.0).div_ceil(u64::from(run.devices().max(1)));
                 Some(view.now + Span(missing.max(1)))
             }
             _ => None,
@@ -82,5 +82,5 @@ fn rest(view: &View<'_>, run: &Running) -> Option<Span> {
 fn attained(view: &View<'_>, run: &Running) -> Span {
     let job = run.members[0];
     view.progress(job).received * u64::from(view.job(job).gang)
-        + view.now.since(run.start) * u64::from(devices(run))
+        + view.now.since(run.start) * u64::from(run.devices())
 }

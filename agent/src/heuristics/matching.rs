@@ -18,7 +18,6 @@ use super::Work;
 use super::assignment::assign;
 use super::batching::Batching;
 use super::completion::EarliestCompletion;
-use super::moves::{devices, is_preemptible, left};
 use super::prices::Prices;
 use super::ways::Form;
 use crate::policy::Policy;
@@ -210,7 +209,7 @@ impl Matching {
             rows.iter().any(|row| row.run.is_some_and(|other| other.sequence == run.sequence))
         };
         let runs = view.running.iter().filter(|run| run.slot == slot && !is_row(run));
-        let ends = runs.flat_map(|run| std::iter::repeat_n(left(view, run), devices(run) as usize));
+        let ends = runs.flat_map(|run| std::iter::repeat_n(view.left_of(run), run.devices() as usize));
         let mut ends: Vec<Span> = ends.collect();
         ends.sort_unstable();
         ends.into_iter().map(Span::as_secs_f64).collect()
@@ -247,7 +246,7 @@ impl Row<'_> {
         let form = Form::own(view, self.work, slot)?;
         let Some(run) = self.run else { return Some((form.compute + form.setup).as_secs_f64()) };
         let here = Form::own(view, self.work, run.slot)?.compute;
-        let part = left(view, run).as_secs_f64() / here.as_secs_f64().max(1e-9);
+        let part = view.left_of(run).as_secs_f64() / here.as_secs_f64().max(1e-9);
         let restart =
             view.rules.resume.restarts.of(view.job(self.work.job)) + view.setup_on(self.work.job, slot);
         let restart = if stays { Span::ZERO } else { restart };
@@ -283,7 +282,7 @@ fn shortest<'a>(view: &View<'a>) -> Vec<Row<'a>> {
 
 /// What runs on one device and can be cut off.
 fn movable<'a>(view: &View<'a>) -> Vec<Row<'a>> {
-    let moves = |run: &&Running| is_preemptible(view, run) && devices(run) == 1 && !run.fetching;
+    let moves = |run: &&Running| view.is_preemptible(run) && run.devices() == 1 && !run.fetching;
     let runs = view.running.iter().filter(moves);
     runs.map(|run| Row { work: Work { job: run.members[0], stream: None }, run: Some(run) }).collect()
 }

@@ -52,8 +52,8 @@ impl Mover {
             return None;
         }
         let mut by_kind = vec![Vec::new(); view.timing.kinds()];
-        for run in view.running.iter().filter(|run| !run.fetching && is_preemptible(view, run)) {
-            by_kind[run.slot].push((left(view, run), devices(run), run.sequence));
+        for run in view.running.iter().filter(|run| !run.fetching && view.is_preemptible(run)) {
+            by_kind[run.slot].push((view.left_of(run), run.devices(), run.sequence));
         }
         by_kind.iter_mut().for_each(|runs| runs.sort_unstable_by(|one, other| other.cmp(one)));
         Some(Victims { by_kind, threshold: self.preempt })
@@ -65,8 +65,8 @@ impl Mover {
             return None;
         }
         let mut best: Option<(Span, Move)> = None;
-        for run in view.running.iter().filter(|run| !run.fetching && is_preemptible(view, run)) {
-            let here = left(view, run);
+        for run in view.running.iter().filter(|run| !run.fetching && view.is_preemptible(run)) {
+            let here = view.left_of(run);
             for slot in 0..view.timing.kinds() {
                 let Some(form) = elsewhere(view, run, slot, weights.width) else { continue };
                 let there = form.compute + form.setup;
@@ -109,25 +109,11 @@ impl Victims {
     }
 }
 
-/// Jobs that began before this moment.
-pub(super) fn is_preemptible(view: &View<'_>, run: &Running) -> bool {
-    run.start < view.now && run.members.first().is_some_and(|&job| view.job(job).request_model().is_none())
-}
-
-/// What should be left of a run.
-pub(super) fn left(view: &View<'_>, run: &Running) -> Span {
-    run.expected_finish.since(view.now)
-}
-
-pub(super) fn devices(run: &Running) -> u32 {
-    run.nodes.iter().map(|share| share.devices).sum()
-}
-
 /// How the rest of a run could go on with free devices of a kind.
 fn elsewhere(view: &View<'_>, run: &Running, slot: KindSlot, width: Width) -> Option<Form> {
     let job: JobId = run.members[0];
     let work = Work { job, stream: None };
-    let own = if run.slot == slot { devices(run) } else { 0 };
+    let own = if run.slot == slot { run.devices() } else { 0 };
     let free = view.free_by_kind[slot] + own;
     let form = match width {
         Width::Own if run.slot == slot => return None,
@@ -136,7 +122,7 @@ fn elsewhere(view: &View<'_>, run: &Running, slot: KindSlot, width: Width) -> Op
     };
     let here = span_here(view, run)?;
     // The estimates are of all that was left when the run began; some of that is done.
-    let part = left(view, run).as_secs_f64() / here.as_secs_f64().max(1e-9);
+    let part = view.left_of(run).as_secs_f64() / here.as_secs_f64().max(1e-9);
     let restart = view.rules.resume.restarts.of(view.job(job));
     let fetch = view.setup_on(job, slot);
     Some(Form { compute: form.compute.scaled(part.min(1.0)), setup: restart + fetch, ..form })
@@ -144,7 +130,7 @@ fn elsewhere(view: &View<'_>, run: &Running, slot: KindSlot, width: Width) -> Op
 
 /// How long the rest that a run began with takes where it runs.
 pub(super) fn span_here(view: &View<'_>, run: &Running) -> Option<Span> {
-    let (job, gang) = (run.members[0], devices(run));
+    let (job, gang) = (run.members[0], run.devices());
     let way = view.ways(job).find(|way| way.choice.gang == gang && way.choice.batch == run.batch);
     let all = match way {
         Some(way) => view.estimate_way(job, way, run.slot)?,

@@ -205,13 +205,8 @@ fn preemptions(view: &View<'_>) -> Vec<Decision> {
     if !view.rules.preempt {
         return Vec::new();
     }
-    let left = |run: &&Running| {
-        let devices: u32 = run.nodes.iter().map(|share| share.devices).sum();
-        run.expected_finish.since(view.now).0.saturating_mul(u64::from(devices))
-    };
-    let job = |run: &&Running| run.members.len() == 1 && view.job(run.members[0]).request_model().is_none();
-    let begun = |run: &&Running| run.start < view.now;
-    let mut runs: Vec<&Running> = view.running.iter().filter(job).filter(begun).collect();
+    let left = |run: &&Running| view.left_of(run).0.saturating_mul(u64::from(run.devices()));
+    let mut runs: Vec<&Running> = view.running.iter().filter(|run| view.is_preemptible(run)).collect();
     runs.sort_by_key(|run| std::cmp::Reverse(left(run)));
     runs.into_iter().take(PREEMPTIONS).map(|run| Decision::Preempt { run: run.sequence }).collect()
 }

@@ -23,8 +23,8 @@ impl Candidates {
         for (at, run) in view.running.iter().enumerate() {
             if Some(run.sequence) == proposed {
                 runs.push((u64::MAX, at));
-            } else if is_preemptible(view, run) {
-                runs.push((left(view, run).0.saturating_mul(u64::from(run.devices())), at));
+            } else if view.is_preemptible(run) && !run.fetching {
+                runs.push((view.left_of(run).0.saturating_mul(u64::from(run.devices())), at));
             }
         }
         runs.sort_unstable_by_key(|&(work, at)| (std::cmp::Reverse(work), at));
@@ -36,7 +36,7 @@ impl Candidates {
 
     fn list_run(&mut self, view: &View<'_>, run: &Running) {
         let job = run.members[0];
-        let here = left(view, run);
+        let here = view.left_of(run);
         // Estimates are of all that was left when the run began; some of that is done.
         let began =
             view.estimate(job, run.slot).map(|all| all.as_secs_f64() - view.restart(job).as_secs_f64());
@@ -64,14 +64,4 @@ impl Candidates {
             self.list.push(Candidate { work, node: run.slot, batch, variant: 0, gang });
         }
     }
-}
-
-/// What may be worth cutting off: a job that began before this moment and has its data.
-fn is_preemptible(view: &View<'_>, run: &Running) -> bool {
-    let job = |run: &Running| run.members.len() == 1 && view.job(run.members[0]).request_model().is_none();
-    run.start < view.now && !run.fetching && job(run)
-}
-
-fn left(view: &View<'_>, run: &Running) -> Span {
-    run.expected_finish.since(view.now)
 }

@@ -88,7 +88,7 @@ impl Simulator {
         let mut ends: Vec<(Time, u32)> = self
             .running
             .iter()
-            .map(|running| (running.expected_finish, running.nodes.iter().map(|share| share.devices).sum()))
+            .map(|running| (running.expected_finish, running.devices()))
             .collect();
         ends.sort_by_key(|&(end, _)| end);
         let need = self.world.workload.jobs[head.index()].gang;
