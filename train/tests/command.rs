@@ -45,6 +45,25 @@ fn the_printed_settings_are_a_file_to_train_with() {
     assert!(rows.lines().all(|line| cpu(line).is_some_and(|seconds| seconds >= 0.0)), "{rows}");
 }
 
+/// In the last round of the teacher the policy itself goes on after each action that is tried.
+#[test]
+fn a_teacher_goes_on_with_the_rule_or_with_the_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let regrets = |name: &str, tail: u64| -> Vec<Value> {
+        let teacher = "teach = 2\nteach_prior = 2\nteach_share = 1.0\nteach_futures = 2\nteach_horizon = 4\n";
+        let settings = format!("{SMALL}{teacher}teach_tail = {tail}\n");
+        std::fs::write(folder.path().join("c.toml"), settings).unwrap();
+        ok(folder.path(), &format!("--scenario tiny --config c.toml --steps 100 --out {name}"));
+        let rows = std::fs::read_to_string(folder.path().join(name).join("metrics.jsonl")).unwrap();
+        let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["teach/least_regret"].clone();
+        rows.lines().take(2).map(row).collect()
+    };
+    let [rule, policy] = [regrets("rule", 0), regrets("policy", 1)];
+    assert!(rule.iter().chain(&policy).all(Value::is_number), "{rule:?} {policy:?}");
+    assert_eq!(rule[0], policy[0], "the same in the first round");
+    assert_ne!(rule[1], policy[1], "other costs in the second");
+}
+
 #[test]
 fn what_cannot_be_trained_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
