@@ -87,16 +87,13 @@ pub fn play_taught<E: Environment>(
 ) -> Vec<Episode> {
     let tail = (iteration + config.teach_tail > config.teach).then(|| Arc::new(net.clone()));
     let one = |(trace, env): (usize, &mut E)| {
-        let mut random = stream(config.seed, Purpose::Actions, iteration, trace as u64);
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
-        env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
         let mut ask = |env: &mut E| {
             let asked = teacher.random::<f32>() < config.teach_share;
             let regrets = asked.then(|| env.regrets(tail.as_ref(), &mut teacher)).flatten();
             regrets.unwrap_or_default()
         };
-        let episode = episode_with(env, net, config.max_decisions, acting, &mut random, &mut ask);
-        Episode { trace, ..episode }
+        play_one(env, net, config, [iteration, trace as u64, trace as u64], acting, &mut ask)
     };
     envs.par_iter_mut().enumerate().map(one).collect()
 }
@@ -112,15 +109,27 @@ pub fn play<E: Environment>(
 ) -> Vec<Episode> {
     let one = |(i, env): (usize, &mut E)| {
         let trace = i / config.rollouts_per_trace;
-        let mut random = stream(config.seed, Purpose::Actions, iteration, i as u64);
-        let begin = Instant::now();
-        env.reset(derive(config.seed, Purpose::Trace, iteration, trace as u64));
-        let reset = begin.elapsed();
-        let mut episode = episode(env, net, config.max_decisions, acting, &mut random);
-        episode.spent.environment += reset;
-        Episode { trace, ..episode }
+        play_one(env, net, config, [iteration, i as u64, trace as u64], acting, &mut |_| Vec::new())
     };
     envs.par_iter_mut().enumerate().map(one).collect()
+}
+
+/// Plays an episode from its beginning, on the trace and with the random numbers of [iteration, environment, trace].
+fn play_one<E: Environment>(
+    env: &mut E,
+    net: &PolicyNet,
+    config: &Config,
+    [iteration, number, trace]: [u64; 3],
+    acting: Acting,
+    ask: &mut dyn FnMut(&mut E) -> Vec<f32>,
+) -> Episode {
+    let mut random = stream(config.seed, Purpose::Actions, iteration, number);
+    let begin = Instant::now();
+    env.reset(derive(config.seed, Purpose::Trace, iteration, trace));
+    let reset = begin.elapsed();
+    let mut episode = episode_with(env, net, config.max_decisions, acting, &mut random, ask);
+    episode.spent.environment += reset;
+    Episode { trace: trace as usize, ..episode }
 }
 
 /// Plays on from a reset environment until the episode ends or `max_decisions` are made.
