@@ -165,15 +165,9 @@ fn given(args: &Train) -> Result<Config> {
 
 fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduling>> {
     let last = args.out.join(LAST);
-    let trainer = if args.resume {
+    if args.resume {
         let scenario = run(&args.out)?.scenario;
         ensure!(scenario == args.scenario, "the run in {} is in scenario `{scenario}`", args.out.display());
-        if last.exists() {
-            Trainer::resume(config, world.envs, &last)?
-        } else {
-            // Stopped while the teacher was asked, of which nothing is saved: it will say the same again.
-            Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
-        }
     } else {
         let run = args.out.join(SETTINGS);
         ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());
@@ -185,6 +179,11 @@ fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduli
             config: config.clone(),
         };
         fs::write(&run, toml::to_string(&about)?)?;
+    }
+    // A run that was stopped while the teacher was asked has saved nothing: it begins again, and is told the same.
+    let trainer = if last.exists() {
+        Trainer::resume(config, world.envs, &last)?
+    } else {
         Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
     };
     Ok(trainer.with_validation(world.validate))

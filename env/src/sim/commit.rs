@@ -85,11 +85,8 @@ impl Simulator {
 
     /// When `head` should be able to start, were the estimates right and nothing else started.
     fn shadow_time(&self, head: JobId) -> Time {
-        let mut ends: Vec<(Time, u32)> = self
-            .running
-            .iter()
-            .map(|running| (running.expected_finish, running.devices()))
-            .collect();
+        let mut ends: Vec<(Time, u32)> =
+            self.running.iter().map(|running| (running.expected_finish, running.devices())).collect();
         ends.sort_by_key(|&(end, _)| end);
         let need = self.world.workload.jobs[head.index()].gang;
         let mut free = self.free_by_kind[0];
