@@ -1,0 +1,4 @@
+//! A policy at work: what stands between a frozen policy and the systems that ask it.
+//!
+//! Everything with a socket, a clock or an async runtime lives here, so that `yardmaster-env` and `yardmaster-agent`
+//! stay pure and a program that only wants decisions links neither.
