@@ -6,12 +6,13 @@ mod error;
 mod options;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::aim::Aim;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Measured};
 use crate::cluster::{Cluster, Node};
 use crate::data::{Artefact, DataSpec};
 use crate::job::{Job, Workload};
@@ -98,6 +99,9 @@ pub struct Spec {
     /// What happens to the machines; nothing if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
+    /// Device kinds, models and speeds that the catalogue does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// Alike machines.
@@ -140,6 +144,8 @@ pub struct Scenario {
     cluster: Cluster,
     /// Nodes by the name of their group.
     groups: BTreeMap<String, Vec<NodeId>>,
+    /// The catalogue with what was measured, if that was brought along.
+    own: Option<Arc<Catalog>>,
 }
 
 /// Which episodes a seed belongs to. The sets never overlap.
@@ -183,7 +189,10 @@ impl Scenario {
 
     /// Checks a specification by generating an episode of it.
     pub fn new(spec: Spec, file: &str) -> Result<Scenario, SpecError> {
-        let catalog = Catalog::builtin();
+        let measured = |why| SpecError::Measured { file: file.to_owned(), why };
+        let own = spec.measured.as_ref().map(|own| Catalog::builtin().with_measured(own).map(Arc::new));
+        let own = own.transpose().map_err(measured)?;
+        let catalog = own.as_deref().unwrap_or(Catalog::builtin());
         let range =
             |what: String, value: String, must| SpecError::Range { file: file.to_owned(), what, value, must };
         if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
@@ -233,14 +242,14 @@ impl Scenario {
                 ));
             }
         }
-        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups };
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, own };
         scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
         Ok(scenario)
     }
 
     /// The episode of a seed.
     pub fn world(&self, seed: u64) -> Result<World, SpecError> {
-        let catalog = Catalog::builtin();
+        let catalog = self.catalog();
         let file = || self.spec.name.clone();
         let mut workload =
             self.workload(catalog, seed).map_err(|why| SpecError::Workload { file: file(), why })?;
@@ -327,6 +336,11 @@ impl Scenario {
     /// The machines.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What its kinds and models are: the built-in catalogue, with what the file has measured behind it.
+    pub fn catalog(&self) -> &Catalog {
+        self.own.as_deref().unwrap_or(Catalog::builtin())
     }
 
     /// The same scenario under another discipline.
