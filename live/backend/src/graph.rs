@@ -1,7 +1,7 @@
 //! Small networks as ONNX files: nothing is trained, the weights are random and the same for the same seed.
 
 use prost::Message;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;

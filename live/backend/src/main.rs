@@ -59,7 +59,7 @@ struct Args {
 enum Network {
     /// Input 64, three layers of 1024, output 10: 2.2 million weights, bound by memory in small batches
     Mlp,
-    /// Image 1x16x16, three convolutions, output 10: 30 million operations, bound by arithmetic
+    /// Image 1x16x16, three convolutions, output 10: 7 million operations, bound by arithmetic
     Conv,
     /// Input 8, one layer of 32, output 4: next to no work, for tests
     Tiny,
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     if let (Some(path), Some(network)) = (&args.write, args.network) {
         let graph = match network {
             Network::Mlp => graph::mlp(&[64, 1024, 1024, 1024, 10], args.seed),
-            Network::Conv => graph::conv(16, &[1, 32, 64, 64], 10, args.seed),
+            Network::Conv => graph::conv(16, &[1, 16, 32, 32], 10, args.seed),
             Network::Tiny => graph::mlp(&[8, 32, 4], args.seed),
         };
         return std::fs::write(path, graph).with_context(|| format!("cannot write {}", path.display()));
