@@ -126,9 +126,11 @@ async fn infer(
     let arrival = Arrival { number, model, row, deadline, reply };
     let stopped = || Refusal::of(&Failure::Draining);
     front.events.send(Event::Arrive(arrival)).map_err(|_| stopped())?;
-    // Dropped with this handler when the caller goes away; told in vain where there is an answer.
-    let _guard = Guard { front: Arc::clone(&front), number };
-    let answered = answer.await.map_err(|_| stopped())?.map_err(|failure| Refusal::of(&failure))?;
+    // Dropped with this handler when the caller goes away.
+    let mut guard = Guard { front: Arc::clone(&front), number, waits: true };
+    let answered = answer.await;
+    guard.waits = false;
+    let answered = answered.map_err(|_| stopped())?.map_err(|failure| Refusal::of(&failure))?;
     Ok(respond(&front, &tensor::answer(&name, id.as_deref(), &answered.outputs), &answered))
 }
 
@@ -164,11 +166,16 @@ fn respond(front: &Front, body: &str, answered: &Answered) -> Response {
 struct Guard {
     front: Arc<Front>,
     number: u64,
+    /// Whether there is no answer yet.
+    waits: bool,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let _ = self.front.events.send(Event::Cancel(self.number));
+        if self.waits {
+            // A dispatcher that has ended has told everyone.
+            let _ = self.front.events.send(Event::Cancel(self.number));
+        }
     }
 }
 
