@@ -142,7 +142,7 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
     let first = draw(all / jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
     let digest = trace_digest(&whole, jobs);
-    let catalog = trace.catalog;
+    let catalog = *trace.catalog;
     Ok(Windows {
         name,
         catalog,

@@ -110,7 +110,7 @@ async fn start(fakes: &[Arc<Fake>], policy: &str, change: fn(&mut RawConfig)) ->
     let (tell, told) = oneshot::channel();
     let policies = (registry::build(policy).unwrap(), registry::build("mct").unwrap());
     let ended = tokio::spawn(run(config, policies, false, |address| tell.send(address).unwrap(), async {
-        stopped.await.unwrap_or_default()
+        stopped.await.unwrap_or_default();
     }));
     let client = Client::new(&format!("http://{}", told.await.unwrap())).unwrap();
     for _ in 0..100 {
