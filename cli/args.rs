@@ -179,7 +179,7 @@ pub(crate) struct Bench {
 /// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tune {
-    /// Scenario: a built-in name or a TOML file
+    /// Scenario: a built-in name or a TOML file; or several with commas between, for one tuning that is to suit them all
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub(crate) scenario: String,
     /// Policies, separated by commas, or all that have parameters

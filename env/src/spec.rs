@@ -4,6 +4,7 @@
 
 mod error;
 mod options;
+mod scale;
 
 use std::collections::BTreeMap;
 
@@ -140,6 +141,8 @@ pub struct Scenario {
     cluster: Cluster,
     /// Nodes by the name of their group.
     groups: BTreeMap<String, Vec<NodeId>>,
+    /// Digest of the scenario that this is a larger or smaller edition of.
+    scaled_from: Option<String>,
 }
 
 /// Which episodes a seed belongs to. The sets never overlap.
@@ -233,7 +236,7 @@ impl Scenario {
                 ));
             }
         }
-        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups };
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, scaled_from: None };
         scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
         Ok(scenario)
     }
@@ -406,8 +409,19 @@ pub const BUILTIN: &[(&str, &str)] = builtin![
     "datacenter",
 ];
 
-/// The built-in scenario of this name.
+/// The built-in scenario of this name; `pool12@4` is `pool12` on four times the nodes, see [`Scenario::scaled`].
+///
+/// # Errors
+/// A name or a factor that there is not.
 pub fn builtin(name: &str) -> Result<Scenario, SpecError> {
+    if let Some((base, factor)) = name.split_once('@') {
+        let base = builtin(base)?;
+        let factor = factor.parse().map_err(|_| SpecError::Unknown {
+            name: name.to_owned(),
+            near: format!("write {}@2 for twice the nodes", base.spec.name),
+        })?;
+        return base.scaled(factor);
+    }
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     let (_, text) = found.ok_or_else(|| SpecError::Unknown {
         name: name.to_owned(),

@@ -50,6 +50,8 @@ pub struct Learner {
     pub policy: Network,
     /// The critic.
     pub critic: Network,
+    /// Running mean of the policy's weights: it wanders less than they do, and plays better. (weights)
+    pub average: Vec<f32>,
 }
 
 /// A decision with what it is to teach.
@@ -130,6 +132,29 @@ impl Share {
 }
 
 impl Learner {
+    /// A learner at its beginning.
+    pub fn new(policy: Network, critic: Network) -> Self {
+        let average = policy.adam.params.clone();
+        Self { policy, critic, average }
+    }
+
+    /// Moves the mean to the weights; `keep` of it stays.
+    pub fn track(&mut self, keep: f32) {
+        let weights = self.policy.adam.params.iter();
+        self.average
+            .iter_mut()
+            .zip(weights)
+            .for_each(|(mean, weight)| *mean = weight + keep * (*mean - weight));
+    }
+
+    /// With the mean in place of the weights.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let mut learner = self.clone();
+        learner.policy.adam.params.clone_from(&self.average);
+        learner
+    }
+
     /// Values of decisions, in units of the return: (states)
     pub fn values(&self, states: &[&State]) -> Vec<f32> {
         let one = |value: &[f32]| value.first().copied();
