@@ -125,6 +125,9 @@ pub(crate) struct Bench {
     /// With --trace: an episode is a window of so many jobs in a row, without overlap [default: one of all jobs]
     #[arg(long, value_name = "N", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// With --jobs: the windows begin at these jobs, counted from 0, and may overlap, as in published protocols
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "jobs", conflicts_with = "episodes")]
+    pub(crate) starts: Vec<usize>,
     /// With --trace: how decisions are carried out [default: free]
     #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,

@@ -22,6 +22,7 @@ use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::World;
 use crate::suggest;
 use crate::timing::Timing;
+use crate::trace::swf;
 use crate::units::{NodeId, Span, Time};
 use crate::view::Discipline;
 use crate::workload::{Class, Datasets, Elastic, Faults, Source, WorkloadError, classify, surprise_memory};
@@ -157,6 +158,15 @@ pub enum Split {
 }
 
 impl Split {
+    /// The split that a seed is of; seeds that were not made by [`Split::seed`] may belong to none, and count as test.
+    pub fn of(seed: u64) -> Split {
+        match seed >> 62 {
+            0 => Split::Train,
+            1 => Split::Validation,
+            _ => Split::Test,
+        }
+    }
+
     /// The seed of episode `number`, for a base seed that anyone may choose. The two highest bits name the split.
     pub fn seed(self, base: u64, number: u64) -> u64 {
         let tag = match self {
@@ -181,6 +191,27 @@ impl Scenario {
     pub fn parse(text: &str, file: &str) -> Result<Scenario, SpecError> {
         let spec: Spec = toml::from_str(text)
             .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
+        Scenario::new(spec, file)
+    }
+
+    /// As [`Scenario::parse`]; a trace that the scenario names is asked for with `read`, which gives the text of a file
+    /// or says why it cannot.
+    ///
+    /// # Errors
+    /// What is wrong in either file.
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        read: impl FnOnce(&str) -> Result<String, String>,
+    ) -> Result<Scenario, SpecError> {
+        let mut spec: Spec = toml::from_str(text)
+            .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
+        if let Source::Recorded(source) = spec.workload {
+            let fail = |why: String| SpecError::Trace { file: file.to_owned(), why };
+            let trace = read(&source.file).map_err(fail)?;
+            let trace = swf::parse(&trace, &source.file).map_err(|why| fail(why.to_string()))?;
+            spec.workload = Source::Recorded(source.with_trace(trace.workload));
+        }
         Scenario::new(spec, file)
     }
 
@@ -237,7 +268,14 @@ impl Scenario {
             }
         }
         let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, scaled_from: None };
-        scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
+        let splits: &[Split] = match scenario.spec.workload {
+            // Each split has another part of a trace, which may be too short.
+            Source::Recorded(_) => &[Split::Train, Split::Validation, Split::Test],
+            _ => &[Split::Validation],
+        };
+        for split in splits {
+            scenario.world(split.seed(0, 0)).map_err(|why| why.with_file(file))?;
+        }
         Ok(scenario)
     }
 

@@ -4,6 +4,7 @@ mod card;
 mod episode;
 mod judge;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -46,8 +47,13 @@ pub fn scenario(name: &str) -> Result<Scenario> {
     if !name.ends_with(".toml") {
         return Ok(spec::builtin(name)?);
     }
-    let text = std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?;
-    Ok(Scenario::parse(&text, name)?)
+    let path = Path::new(name);
+    let text = |path: &Path| {
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    };
+    let beside = |trace: &str| path.parent().unwrap_or(Path::new("")).join(trace);
+    let own = text(path).map_err(anyhow::Error::msg)?;
+    Ok(Scenario::parse_with(&own, name, |trace| text(&beside(trace)))?)
 }
 
 /// The scenarios of a list such as `pool12,mix`, with the objective that the settings ask for.
