@@ -13,7 +13,10 @@ pub const RATIO: &str = "/ratio_to_best_heuristic";
 const OF_A_RUN: [(&str, &str); 8] = [
     ("Validation: mean over that of the best rule", RATIO),
     ("Training: objective over the prior's on the same episodes", "charts/score"),
-    ("Teacher: regret on states that are new, in mean regrets; below 0 is better than the rule", "teach/regret_before"),
+    (
+        "Teacher: regret on states that are new, in mean regrets; below 0 is better than the rule",
+        "teach/regret_before",
+    ),
     ("Return of an episode", "charts/episodic_return"),
     ("Entropy", "losses/entropy"),
     ("Divergence of an update (approx_kl)", "losses/approx_kl"),
@@ -79,7 +82,12 @@ pub fn of_run(title: &str, history: &History) -> String {
         (!curve.points.is_empty()).then(|| panel(headline, vec![curve]))
     };
     let panels: Vec<Panel> = OF_A_RUN.into_iter().filter_map(panel).collect();
-    figure(title, &panels, &["Over iterations, those of the teacher first. Lower is better in the first three panels.".to_owned()])
+    figure(
+        title,
+        &panels,
+        &["Over iterations, those of the teacher first. Lower is better in the first three panels."
+            .to_owned()],
+    )
 }
 
 /// Runs of a sweep laid over one another: (variant, run); those of a variant have one colour.

@@ -15,7 +15,8 @@ use crate::env::Environment;
 use crate::gae::{Track, relative};
 use crate::init::{Moments, critic_layout, weights};
 use crate::log::Metrics;
-use crate::ppo::{Learner, Lesson, Loss, Losses, Network, Pass};
+use crate::losses::{Losses, explained_variance};
+use crate::ppo::{Learner, Lesson, Loss, Network, Pass};
 use crate::rollout::{Acting, Episode, State, play, play_taught};
 use crate::seed::{Purpose, stream};
 use crate::teach::{self, Taught};
@@ -356,6 +357,8 @@ fn metrics(
     let count = episodes.len() as f64;
     let decisions: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
     let rewards = estimates.tracks.iter().flat_map(|track| &track.rewards).map(|&reward| f64::from(reward));
+    let values = estimates.tracks.iter().flat_map(|track| &track.values);
+    let targets = estimates.targets.iter().flatten().copied();
     let spent = |of: fn(&Episode) -> Duration| episodes.iter().map(of).sum::<Duration>().as_secs_f64();
     let mut metrics = Metrics::new(progress.iteration, progress.steps);
     for (name, value) in [
@@ -365,37 +368,16 @@ fn metrics(
         ("charts/SPS", decisions as f64 / (play + learn)),
         ("charts/learning_rate", f64::from(pass.config.learning_rate * pass.rate)),
         ("charts/prior_weight", f64::from(pass.lambda)),
-        ("losses/policy_loss", losses.policy_loss),
-        ("losses/value_loss", losses.value_loss),
-        ("losses/entropy", losses.entropy),
-        ("losses/approx_kl", losses.approx_kl),
-        ("losses/old_approx_kl", losses.old_approx_kl),
-        ("losses/clipfrac", losses.clipfrac),
-        ("losses/explained_variance", explained_variance(estimates)),
-        ("losses/grad_norm", losses.grad_norm),
+        ("losses/explained_variance", explained_variance(values, targets)),
         ("losses/epochs", losses.epochs),
         ("performance/play_seconds", play),
         ("performance/learn_seconds", learn),
         // Parts of the two, summed over threads.
         ("performance/environment_seconds", spent(|episode| episode.spent.environment)),
         ("performance/forward_seconds", spent(|episode| episode.spent.forward)),
-        ("performance/transfer_seconds", losses.transfer_seconds),
     ] {
         metrics.push(name, value);
     }
+    losses.rows().into_iter().for_each(|(name, value)| metrics.push(name, value));
     metrics
-}
-
-/// One minus the variance of the critic's errors over that of its targets.
-fn explained_variance(estimates: &Estimates) -> f64 {
-    let targets: Vec<f64> = estimates.targets.iter().flatten().map(|&target| f64::from(target)).collect();
-    let values = estimates.tracks.iter().flat_map(|track| &track.values);
-    let errors: Vec<f64> =
-        targets.iter().zip(values).map(|(target, &value)| target - f64::from(value)).collect();
-    let variance = |numbers: &[f64]| {
-        let mean = numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
-        numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>()
-    };
-    let total = variance(&targets);
-    if total > 0.0 { 1.0 - variance(&errors) / total } else { 0.0 }
 }
