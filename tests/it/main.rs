@@ -16,6 +16,7 @@ mod explain;
 mod gavel;
 mod golden;
 mod layers;
+mod onnx;
 mod packing;
 mod readers;
 mod results;
