@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use thiserror::Error;
 use yardmaster_agent::frozen::FrozenError;
 use yardmaster_agent::learned::LearnedError;
+use yardmaster_env::snapshot::SnapshotError;
 
 /// How a call ended.
 #[repr(C)]
@@ -60,8 +61,8 @@ pub(crate) enum CallError {
     #[error(transparent)]
     Policy(#[from] LearnedError),
     /// No usable snapshot.
-    #[error("{0}")]
-    Snapshot(String),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// Arrays that do not fit.
     #[error("{0}")]
     Observation(String),
@@ -148,7 +149,7 @@ mod tests {
         assert_eq!(guard(|| Err(CallError::Null("a"))), YardmasterStatus::BadArgument);
         std::thread::scope(|scope| scope.spawn(|| assert_eq!(last(), "")).join()).unwrap();
         assert_eq!(last(), "`a` is null");
-        assert_eq!(guard(|| Err(CallError::Snapshot("a\0b".into()))), YardmasterStatus::BadSnapshot);
+        assert_eq!(guard(|| Err(CallError::Observation("a\0b".into()))), YardmasterStatus::BadObservation);
         assert_eq!(last(), "a\u{fffd}b");
     }
 }

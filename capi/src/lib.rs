@@ -6,6 +6,7 @@
 
 #![allow(unsafe_code, reason = "an interface for C takes and gives raw pointers")]
 
+mod answer;
 mod error;
 mod flat;
 mod policy;

@@ -7,7 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::{Learned, LearnedError};
 use yardmaster_agent::net::Scratch;
+use yardmaster_agent::policy::Policy;
+use yardmaster_env::snapshot::Snapshot;
 
+use crate::answer;
 use crate::error::{CallError, YardmasterStatus, guard};
 use crate::raw;
 
@@ -112,6 +115,36 @@ pub unsafe extern "C" fn yardmaster_policy_card(
         raw::check("card", card)?;
         // SAFETY: as the caller promises.
         unsafe { raw::write("card", card, raw::give_text(policy.card.clone())) }
+    })
+}
+
+/// Decides on a snapshot: `{"cluster": ..., "state": ...}`, as the documentation of the format says. The decision is JSON
+/// with one key, such as `{"start": {"job": 7, "nodes": [{"node": "a", "devices": 2}], "batch": 64, "variant": 0}}`,
+/// `{"wait": {"until_ns": null}}`, `{"reserve": {"jobs": [7]}}` or `{"preempt": {"jobs": [7]}}`; jobs have the ids and
+/// nodes the names of the snapshot. Free it with yardmaster_string_free. The text need not end with a zero byte.
+///
+/// # Safety
+///
+/// `policy` comes from a load and has not been freed. `snapshot` has `snapshot_len` bytes that nobody changes meanwhile;
+/// `decision` can be written.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn yardmaster_decide_json(
+    policy: *const YardmasterPolicy,
+    snapshot: *const c_char,
+    snapshot_len: usize,
+    decision: *mut *mut c_char,
+) -> YardmasterStatus {
+    guard(|| {
+        // SAFETY: as the caller promises.
+        let policy = unsafe { raw::reference("policy", policy) }?;
+        // SAFETY: as the caller promises.
+        let text = raw::utf8("snapshot", unsafe { raw::slice("snapshot", snapshot.cast(), snapshot_len) }?)?;
+        raw::check("decision", decision)?;
+        let snapshot = Snapshot::from_json(text)?;
+        let made = policy.lock()?.learned.decide(&snapshot.view());
+        let answer = answer::json(&snapshot, &made);
+        // SAFETY: as the caller promises.
+        unsafe { raw::write("decision", decision, raw::give_text(answer)) }
     })
 }
 

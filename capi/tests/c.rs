@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use serde_json::{Value, json};
 use yardmaster_agent::frozen;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::{Scratch, first_highest};
@@ -13,6 +14,7 @@ use yardmaster_env::observe::{Observation, Pair};
 use yardmaster_env::sim::Simulator;
 use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::spec::{self, Split};
+use yardmaster_env::view::{Decision, Share};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -46,7 +48,7 @@ fn run(program: &Path, arguments: &[&Path]) -> Output {
 }
 
 /// A snapshot in the middle of an episode, and what the policy decides there.
-fn moment() -> (String, String) {
+fn moment() -> (String, Value) {
     let world = spec::builtin("pool12").unwrap().world(Split::Test.seed(1, 0)).unwrap();
     let mut sim = Simulator::new(world.into());
     let mut policy = Learned::load(checkpoint()).unwrap();
@@ -56,9 +58,14 @@ fn moment() -> (String, String) {
         sim.apply(decision).unwrap();
     }
     let view = sim.next_decision().unwrap();
-    let snapshot = Snapshot::of(&view);
-    let decision = policy.decide(&view);
-    (snapshot.to_json(), serde_json::to_string(&decision).unwrap())
+    let snapshot = Snapshot::of(&view).unwrap();
+    let Decision::Start { job, nodes, batch, variant } = policy.decide(&view) else {
+        panic!("another moment is needed: here the policy waits");
+    };
+    let place = |share: &Share| json!({"node": view.cluster.node(share.node).name, "devices": share.devices});
+    let nodes: Vec<Value> = nodes.iter().map(place).collect();
+    let start = json!({"job": snapshot.id(job), "nodes": nodes, "batch": batch, "variant": variant});
+    (snapshot.to_json(), json!({"start": start}))
 }
 
 /// What the example computes on its arrays.
@@ -92,7 +99,8 @@ fn the_example_decides_as_the_library_does() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).unwrap();
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], format!("decision {decision}"), "{name}");
+        let decided: Value = serde_json::from_str(lines[0].strip_prefix("decision ").unwrap()).unwrap();
+        assert_eq!(decided, decision, "{name}");
         let numbers = |text: &str| -> Vec<f32> {
             text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
         };

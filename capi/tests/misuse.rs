@@ -96,10 +96,22 @@ fn null_is_refused_everywhere_and_freed_nowhere() {
             ("policy", yardmaster_decide_json(null(), c"{}".as_ptr(), 2, &raw mut text), last()),
             ("snapshot", yardmaster_decide_json(loaded.0, null(), 2, &raw mut text), last()),
             ("decision", yardmaster_decide_json(loaded.0, c"{}".as_ptr(), 2, null_mut()), last()),
-            ("policy", yardmaster_decide_flat(null(), &raw const observation, null_mut(), 0, &raw mut action), last()),
+            (
+                "policy",
+                yardmaster_decide_flat(null(), &raw const observation, null_mut(), 0, &raw mut action),
+                last(),
+            ),
             ("observation", yardmaster_decide_flat(loaded.0, null(), null_mut(), 0, &raw mut action), last()),
-            ("action", yardmaster_decide_flat(loaded.0, &raw const observation, null_mut(), 0, null_mut()), last()),
-            ("logits", yardmaster_decide_flat(loaded.0, &raw const observation, null_mut(), 2, &raw mut action), last()),
+            (
+                "action",
+                yardmaster_decide_flat(loaded.0, &raw const observation, null_mut(), 0, null_mut()),
+                last(),
+            ),
+            (
+                "logits",
+                yardmaster_decide_flat(loaded.0, &raw const observation, null_mut(), 2, &raw mut action),
+                last(),
+            ),
         ]
     };
     for (name, status, said) in calls {
@@ -134,7 +146,10 @@ fn files_that_are_no_policies_are_told_apart() {
     let mut policy = null_mut();
     // SAFETY: the path ends with a zero, and is no UTF-8.
     let status = unsafe { yardmaster_policy_load(c"\xff".as_ptr(), &raw mut policy) };
-    assert_eq!((status, last().as_str()), (YardmasterStatus::BadArgument, "`path` is not UTF-8 from byte 0 on"));
+    assert_eq!(
+        (status, last().as_str()),
+        (YardmasterStatus::BadArgument, "`path` is not UTF-8 from byte 0 on")
+    );
     // SAFETY: both are good.
     let status = unsafe { yardmaster_policy_load(c"/nowhere/at/all".as_ptr(), &raw mut policy) };
     assert_eq!(status, YardmasterStatus::Unreadable);
@@ -165,7 +180,13 @@ fn arrays_that_do_not_fit_are_refused_by_name() {
         let (mut action, len) = (usize::MAX, logits.len());
         // SAFETY: the arrays are at least as long as the lengths say.
         let status = unsafe {
-            yardmaster_decide_flat(loaded.0, &raw const observation, logits.as_mut_ptr(), len, &raw mut action)
+            yardmaster_decide_flat(
+                loaded.0,
+                &raw const observation,
+                logits.as_mut_ptr(),
+                len,
+                &raw mut action,
+            )
         };
         assert_eq!(action == usize::MAX, status != YardmasterStatus::Ok);
         (status, last())
@@ -218,7 +239,13 @@ fn threads_may_share_a_policy() {
                     let mut action = 9;
                     // SAFETY: all pointers are good.
                     let status = unsafe {
-                        yardmaster_decide_flat(shared.0, &raw const observation, null_mut(), 0, &raw mut action)
+                        yardmaster_decide_flat(
+                            shared.0,
+                            &raw const observation,
+                            null_mut(),
+                            0,
+                            &raw mut action,
+                        )
                     };
                     assert_eq!(status == YardmasterStatus::Ok, prior < 2, "{}", last());
                     assert_eq!(last().is_empty(), prior < 2);

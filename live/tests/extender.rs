@@ -10,6 +10,7 @@ use yardmaster_agent::registry;
 use yardmaster_env::units::Time;
 use yardmaster_live::extender::Extender;
 use yardmaster_live::extender::config::Config;
+use yardmaster_live::extender::folder::Folder;
 use yardmaster_live::extender::object::{List, Node, Pod};
 use yardmaster_live::extender::score::{HIGHEST, Opinion, Scorer};
 use yardmaster_live::extender::wire::{Arguments, BindingArguments};
@@ -230,6 +231,59 @@ fn escaped_names_are_the_same_names() {
     let request = fixture("filter_names.json").replace("\"cpu-0\"", "\"cp\\u0075-0\"");
     let result = filter(&informed(rule("mct")), &request);
     assert_eq!(result["FailedNodes"], json!({"cpu-0": "yardmaster: no accelerator"}));
+}
+
+#[test]
+fn paths_and_statuses_are_what_a_scheduler_expects() {
+    let extender = bare(rule("mct"));
+    let ask = |method: &str, path: &str, body: &str| {
+        let answer = extender.answer(method, path, body.as_bytes(), NOW);
+        (answer.status, serde_json::from_slice::<Value>(&answer.body).unwrap())
+    };
+    assert_eq!(ask("PUT", "/k8s/nodes", &fixture("nodes.json")), (200, json!({"nodes": 5})));
+    assert_eq!(ask("PUT", "/k8s/pods", &fixture("pods.json")), (200, json!({"nodes": 5})));
+    let (status, filtered) = ask("POST", "/k8s/filter", &fixture("filter_names.json"));
+    assert_eq!((status, names(&filtered["NodeNames"]).len()), (200, 5));
+    let (status, scores) = ask("POST", "/k8s/prioritize", &fixture("filter_names.json"));
+    assert_eq!((status, scores.as_array().unwrap().len()), (200, 6));
+    // An error of filter is told in the result, one of prioritize by the status, which the scheduler ignores.
+    let (status, filtered) = ask("POST", "/k8s/filter", "{}");
+    assert!(
+        status == 200 && filtered["Error"].as_str().unwrap().contains("missing field `Pod`"),
+        "{filtered}"
+    );
+    assert_eq!(ask("POST", "/k8s/prioritize", "{}").0, 400);
+    let bind = json!({"PodName": "p", "PodNamespace": "n", "PodUID": "u", "Node": "gpu-a"}).to_string();
+    let (status, refused) = ask("POST", "/k8s/bind", &bind);
+    assert!(
+        status == 200 && refused["Error"].as_str().unwrap().contains("does not bind pods (n/p to gpu-a)")
+    );
+    assert_eq!(ask("GET", "/k8s/filter", "").0, 405);
+    assert_eq!(ask("POST", "/k8s/preempt", "").0, 404);
+    assert_eq!(ask("PUT", "/k8s/nodes", "[]").0, 400);
+    assert_eq!(extender.known(), 5, "what was wrong changed nothing");
+}
+
+#[test]
+fn a_folder_is_read_when_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |file: &str, content: &str| std::fs::write(folder.path().join(file), content).unwrap();
+    let extender = bare(rule("mct"));
+    let mut state = Folder::new(folder.path());
+    assert!(!state.refresh(&extender, NOW).unwrap(), "nothing is there");
+    put("nodes.json", &fixture("nodes.json"));
+    put("pods.json", &fixture("pods.json"));
+    assert!(state.refresh(&extender, NOW).unwrap());
+    assert!(!state.refresh(&extender, NOW).unwrap(), "nothing has changed");
+    let scores = prioritize(&extender, &fixture("filter_names.json"));
+    assert!(scores[3].1 > scores[2].1, "pods are known: {scores:?}");
+    put("nodes.json", "{\"items\": [");
+    let error = state.refresh(&extender, NOW).unwrap_err().to_string();
+    assert!(error.contains("nodes.json is not a list as `kubectl get -o json` prints it: EOF"), "{error}");
+    assert_eq!(extender.known(), 5, "what was known stays");
+    put("nodes.json", "{\"items\": []}");
+    assert!(state.refresh(&extender, NOW).unwrap());
+    assert_eq!(extender.known(), 0);
 }
 
 /// Hand-written examples of the shapes, from outside the project.

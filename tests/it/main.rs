@@ -15,6 +15,7 @@ mod dynamic_batcher;
 mod explain;
 mod gavel;
 mod golden;
+mod kubernetes;
 mod layers;
 mod onnx;
 mod packing;

@@ -15,8 +15,12 @@
 //! - `registry`: the nodes that are known and what runs on them, condensed to what a policy sees
 //! - `job`: a pod as a job
 //! - `score`: from a policy's opinion to scores
+//! - `answer`: paths and statuses, for whatever server carries them
+//! - `folder`: nodes and pods from files that somebody else writes
 
+pub mod answer;
 pub mod config;
+pub mod folder;
 pub mod job;
 pub mod object;
 pub mod registry;

@@ -152,7 +152,8 @@ impl Scorer {
             self.kinds = condensed.cluster.kinds().to_vec();
             self.history.losses = vec![(0.0, 0.0); self.kinds.len()];
         }
-        let Some(best) = (0..timing.kinds()).filter_map(|slot| timing.job(1, slot)).min() else { return };
+        let spans: Vec<Option<Span>> = (0..timing.kinds()).map(|slot| timing.job(1, slot)).collect();
+        let Some(best) = spans.iter().flatten().min().copied() else { return };
         if !self.seen.insert(uid.to_owned()) {
             return;
         }
@@ -160,17 +161,7 @@ impl Scorer {
         if self.order.len() > REMEMBERED {
             self.order.pop_front().map(|oldest| self.seen.remove(&oldest));
         }
-        let work = (best.as_secs_f64() * f64::from(job.gang)).max(1e-9);
-        self.history.arrivals += 1;
-        self.history.sum_ln_work += work.ln();
-        self.history.sum_work += work;
-        self.history.first.get_or_insert(job.arrival);
-        self.history.forecast.arrive(job.arrival, None);
-        for (slot, (sum, lost)) in self.history.losses.iter_mut().enumerate() {
-            let Some(here) = timing.job(1, slot) else { continue };
-            *sum += work;
-            *lost += work * (here.as_secs_f64().max(1e-12) / best.as_secs_f64().max(1e-12)).ln();
-        }
+        self.history.arrive(job.arrival, job.gang, best, &spans, None);
     }
 }
 
