@@ -38,7 +38,8 @@ struct Known {
 }
 
 impl Extender {
-    /// Answers a request; `path` is the whole path, `now` the moment since 1970.
+    /// Answers a request; `path` is the whole path, `now` the moment since 1970. Takes microseconds to milliseconds, but
+    /// for `/bind`, which waits for the API server.
     pub fn answer(&self, method: &str, path: &str, body: &[u8], now: Time) -> Answer {
         let verb = path.strip_prefix(PREFIX).unwrap_or_default();
         let Some((expected, _)) = ROUTES.iter().find(|(_, known)| *known == verb) else {
@@ -50,7 +51,7 @@ impl Extender {
         match verb {
             "/filter" => self.answer_filter(body),
             "/prioritize" => self.answer_prioritize(body, now),
-            "/bind" => answer_bind(body),
+            "/bind" => self.answer_bind(body),
             "/nodes" => self.answer_list(body, |nodes: &[Node]| self.set_nodes(nodes)),
             _ => self.answer_list(body, |pods: &[Pod]| self.set_pods(pods, now)),
         }
@@ -75,6 +76,22 @@ impl Extender {
         }
     }
 
+    /// Binds, where that was asked for; otherwise refuses in the form that a scheduler understands.
+    fn answer_bind(&self, body: &[u8]) -> Answer {
+        let error = match (serde_json::from_slice::<BindingArguments>(body), &self.binder) {
+            (Err(error), _) => format!("not the arguments of a binding: {error}"),
+            (Ok(binding), Some(binder)) => {
+                binder.bind(&binding).err().map(|error| error.to_string()).unwrap_or_default()
+            }
+            (Ok(BindingArguments { pod_namespace, pod_name, .. }), None) => {
+                format!(
+                    "yardmaster was not asked to bind pods ({pod_namespace}/{pod_name}): leave out `bindVerb`, or start it with --kubernetes-bind"
+                )
+            }
+        };
+        Answer::ok(&BindingResult { error })
+    }
+
     /// Takes in a list as the API server gives it.
     fn answer_list<T: DeserializeOwned>(&self, body: &[u8], take: impl FnOnce(&[T])) -> Answer {
         match serde_json::from_slice::<List<T>>(body) {
@@ -85,17 +102,6 @@ impl Extender {
             Err(error) => Answer::fault(400, format!("not a list of objects: {error}")),
         }
     }
-}
-
-/// Scheduling pods is left to the scheduler: a binding is refused, in the form that it understands.
-fn answer_bind(body: &[u8]) -> Answer {
-    let error = match serde_json::from_slice::<BindingArguments>(body) {
-        Ok(BindingArguments { pod_namespace, pod_name, node, .. }) => format!(
-            "yardmaster does not bind pods ({pod_namespace}/{pod_name} to {node}); leave `bindVerb` out of the extender's configuration"
-        ),
-        Err(error) => format!("not the arguments of a binding: {error}"),
-    };
-    Answer::ok(&BindingResult { error })
 }
 
 impl Answer {

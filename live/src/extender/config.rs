@@ -143,7 +143,7 @@ impl Config {
     pub fn devices(&self, node: &Node) -> u32 {
         let amount = |resource: &String| {
             let listed = [&node.status.allocatable, &node.status.capacity];
-            let value = listed.into_iter().find_map(|list| list.get(resource)?.value());
+            let value = listed.into_iter().flatten().find_map(|list| list.get(resource)?.value());
             value.unwrap_or(0.0).max(0.0) as u32
         };
         self.resources.iter().map(amount).fold(0, u32::saturating_add)

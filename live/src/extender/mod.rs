@@ -16,9 +16,11 @@
 //! - `job`: a pod as a job
 //! - `score`: from a policy's opinion to scores
 //! - `answer`: paths and statuses, for whatever server carries them
+//! - `bind`: binds a pod, where that is asked for
 //! - `folder`: nodes and pods from files that somebody else writes
 
 pub mod answer;
+pub mod bind;
 pub mod config;
 pub mod folder;
 pub mod job;
@@ -32,6 +34,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use yardmaster_env::units::Time;
 
+use self::bind::Binder;
 use self::config::Config;
 use self::job::Wanted;
 use self::object::{Node, Pod};
@@ -44,6 +47,7 @@ pub struct Extender {
     config: Config,
     registry: RwLock<Registry>,
     scorer: Mutex<Scorer>,
+    binder: Option<Binder>,
 }
 
 /// Scores, aligned with the names that were asked for, and what came before them.
@@ -58,7 +62,12 @@ pub struct Prioritized<'a> {
 impl Extender {
     /// An extender that knows no node yet.
     pub fn new(config: Config, scorer: Scorer) -> Extender {
-        Extender { config, registry: RwLock::default(), scorer: Mutex::new(scorer) }
+        Extender { config, registry: RwLock::default(), scorer: Mutex::new(scorer), binder: None }
+    }
+
+    /// Lets it bind pods too.
+    pub fn with_binder(self, binder: Binder) -> Extender {
+        Extender { binder: Some(binder), ..self }
     }
 
     /// What labels and annotations mean.

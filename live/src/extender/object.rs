@@ -1,4 +1,5 @@
-//! The parts of Kubernetes' nodes and pods that are read; all else is passed over.
+//! The parts of Kubernetes' nodes and pods that are read; all else is passed over. What Go may leave empty may be absent or
+//! null.
 
 use std::collections::BTreeMap;
 
@@ -30,10 +31,10 @@ pub struct Node {
 pub struct NodeStatus {
     /// For pods.
     #[serde(default)]
-    pub allocatable: BTreeMap<String, Quantity>,
+    pub allocatable: Option<BTreeMap<String, Quantity>>,
     /// In all; counts where `allocatable` is absent.
     #[serde(default)]
-    pub capacity: BTreeMap<String, Quantity>,
+    pub capacity: Option<BTreeMap<String, Quantity>>,
 }
 
 /// What all objects have.
@@ -87,7 +88,7 @@ pub struct PodSpec {
     pub node_name: Option<String>,
     /// Run side by side.
     #[serde(default)]
-    pub containers: Vec<Container>,
+    pub containers: Option<Vec<Container>>,
     /// Run one after another before.
     #[serde(default, rename = "initContainers")]
     pub init_containers: Option<Vec<Container>>,
@@ -173,7 +174,7 @@ impl Pod {
             });
             asked.fold(0, u32::saturating_add)
         };
-        let together = self.spec.containers.iter().map(of).fold(0, u32::saturating_add);
+        let together = self.spec.containers.iter().flatten().map(of).fold(0, u32::saturating_add);
         let before = self.spec.init_containers.iter().flatten().map(of).max().unwrap_or(0);
         together.max(before)
     }

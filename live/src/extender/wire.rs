@@ -33,7 +33,7 @@ struct RawArguments<'a> {
 #[derive(Deserialize)]
 struct RawNodes<'a> {
     #[serde(alias = "Items", default, borrow)]
-    items: Vec<&'a RawValue>,
+    items: Option<Vec<&'a RawValue>>,
 }
 
 /// A name, borrowed from the request where it has no escapes.
@@ -64,9 +64,10 @@ impl<'a> Arguments<'a> {
     pub fn parse(body: &'a [u8]) -> Result<Arguments<'a>, RequestError> {
         let RawArguments { pod, nodes, names } = serde_json::from_slice(body)?;
         let nodes = nodes.map(|nodes| -> Result<Nodes<'a>, RequestError> {
+            let raw = nodes.items.unwrap_or_default();
             let read: Result<Vec<Node>, _> =
-                nodes.items.iter().map(|item| serde_json::from_str(item.get())).collect();
-            Ok(Nodes { raw: nodes.items, read: read? })
+                raw.iter().map(|item| serde_json::from_str(item.get())).collect();
+            Ok(Nodes { raw, read: read? })
         });
         let nodes = nodes.transpose()?;
         if nodes.is_none() && names.is_none() {
