@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
+    /// Translate a frozen policy for other runtimes (`yardmaster-train export` is what freezes one)
+    Export(Export),
     /// Place pods for good and measure how much of the GPUs they can use
     Pack(Pack),
     /// Solve a static allocation: who gets how much of what, which node, which path
@@ -317,6 +319,30 @@ pub(crate) struct Inspect {
     /// Draw the arrivals and sizes of the jobs
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Translate a frozen policy for other runtimes
+///
+/// The frozen file stays what a deployment loads: it alone has the golden outputs that are checked. To freeze the best
+/// checkpoint of a training run is another command, `yardmaster-train export --run DIR --out FILE.safetensors`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// The frozen policy
+    #[arg(value_name = "FILE.safetensors")]
+    pub(crate) policy: PathBuf,
+    /// What to translate it to
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The file to write (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) out: PathBuf,
+}
+
+/// What a frozen policy can be translated to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// ONNX, for onnxruntime and others: batches of decisions, masks as inputs, the card in metadata_props
+    Onnx,
 }
 
 /// Place pods for good and measure how much of the GPUs they can use

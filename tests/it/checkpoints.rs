@@ -9,7 +9,7 @@ use yardmaster_agent::policy::play;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{self, Split};
 
-fn shipped() -> Vec<PathBuf> {
+pub(crate) fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut policies: Vec<_> =
@@ -19,7 +19,7 @@ fn shipped() -> Vec<PathBuf> {
     policies
 }
 
-fn load(path: &Path) -> Frozen {
+pub(crate) fn load(path: &Path) -> Frozen {
     frozen::read(&std::fs::read(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
