@@ -4,3 +4,5 @@
 //! stay pure and a program that only wants decisions links neither.
 
 pub mod extender;
+pub mod gateway;
+pub mod load;
