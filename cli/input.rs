@@ -18,7 +18,7 @@ use crate::file::text;
 /// A recorded workload with the cluster to run it on.
 pub(crate) struct Trace {
     /// What its kinds and models are.
-    pub(crate) catalog: Catalog,
+    pub(crate) catalog: Box<Catalog>,
     /// The machines, if the trace or the caller names them.
     pub(crate) cluster: Option<Cluster>,
     /// What arrived.
@@ -131,7 +131,7 @@ pub(crate) fn read(path: &Path, cluster: Option<&str>) -> Result<Content> {
         Format::Csv => (None, csv(&text, &name, catalog)?),
         Format::Jsonl => (None, table::parse_jsonl(&text, &name, catalog)?),
     };
-    let (cluster, catalog) = (given.map(|(cluster, _)| cluster).or(own), catalog.clone());
+    let (cluster, catalog) = (given.map(|(cluster, _)| cluster).or(own), Box::new(catalog.clone()));
     Ok(Content::Trace(Trace { catalog, cluster, workload, rounds, report }))
 }
 
@@ -156,7 +156,7 @@ fn machines(name: &str) -> Result<(Cluster, Catalog)> {
     }
     match read(Path::new(name), None)? {
         Content::Machines(cluster, _) => Ok((cluster, Catalog::builtin().clone())),
-        Content::Trace(Trace { cluster: Some(cluster), catalog, .. }) => Ok((cluster, catalog)),
+        Content::Trace(Trace { cluster: Some(cluster), catalog, .. }) => Ok((cluster, *catalog)),
         Content::Trace(_) => {
             bail!("--cluster {name}: the file lists jobs; give a scenario or a list of nodes")
         }

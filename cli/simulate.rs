@@ -128,7 +128,7 @@ fn world(args: &Simulate) -> Result<(World, String)> {
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
             let world = World::new(&trace.catalog, cluster, trace.workload, discipline, objective, None)?
                 .with_rounds(trace.rounds)?;
-            (world, path.display().to_string(), trace.catalog)
+            (world, path.display().to_string(), *trace.catalog)
         }
         (None, None) => bail!("give --scenario or --trace"),
     };

@@ -143,7 +143,7 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
     let first = first_jobs(all, jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
     let digest = trace_digest(&whole, jobs);
-    Ok(Windows { name, catalog: trace.catalog, whole, jobs, first, digest })
+    Ok(Windows { name, catalog: *trace.catalog, whole, jobs, first, digest })
 }
 
 /// The first job of each window.

@@ -124,3 +124,7 @@ pub async fn run(
     let _ = thread.join();
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
