@@ -20,6 +20,7 @@ mod results;
 mod rows_csv;
 mod silence;
 mod simulate;
+mod slurm;
 mod speed;
 mod summary;
 mod train;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),
+        Command::Slurm(args) => slurm::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {
