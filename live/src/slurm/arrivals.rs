@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use yardmaster_env::units::{KindId, Time};
+use yardmaster_env::snapshot::HistoryState;
+use yardmaster_env::units::{KindId, Span, Time};
 use yardmaster_env::view::History;
 
 use super::jobs::JobKey;
@@ -55,29 +56,28 @@ impl Arrivals {
         }
     }
 
-    /// What the simulator would have noted of these arrivals on a cluster of these kinds.
-    pub(super) fn history(&mut self, kinds: &[KindId]) -> History {
-        let mut history = History { losses: vec![(0.0, 0.0); kinds.len()], ..History::default() };
+    /// What the simulator would have noted of these arrivals on a cluster of these kinds; none of them is later than
+    /// `now`.
+    pub(super) fn history(&self, kinds: &[KindId], now: Time) -> HistoryState {
+        let mut history = History::default();
         let base = self.base_s.unwrap_or(0);
         for arrival in &self.past {
             let on = |kind: &KindId| {
-                arrival.seconds.iter().find(|(known, _)| known == kind).map(|&(_, value)| value)
+                let found = arrival.seconds.iter().find(|(known, _)| known == kind);
+                found.map(|&(_, seconds)| Span::from_secs_f64(seconds))
             };
-            let Some(best) = kinds.iter().filter_map(on).min_by(f64::total_cmp) else { continue };
-            let work = (best * f64::from(arrival.devices)).max(1e-9);
-            let moment = Time::from_secs_f64(arrival.submit_s as f64 - base as f64);
-            history.arrivals += 1;
-            history.sum_ln_work += work.ln();
-            history.sum_work += work;
-            history.first.get_or_insert(moment);
-            history.forecast.arrive(moment, None);
-            for (loss, kind) in history.losses.iter_mut().zip(kinds) {
-                if let Some(here) = on(kind) {
-                    loss.0 += work;
-                    loss.1 += work * (here / best).ln();
-                }
-            }
+            let spans: Vec<Option<Span>> = kinds.iter().map(on).collect();
+            let Some(shortest) = spans.iter().flatten().min() else { continue };
+            let moment = Time::from_secs_f64(arrival.submit_s as f64 - base as f64).min(now);
+            history.arrive(moment, arrival.devices, *shortest, &spans, None);
         }
-        history
+        HistoryState {
+            arrivals: history.arrivals,
+            sum_ln_work: history.sum_ln_work,
+            sum_work: history.sum_work,
+            losses: history.losses,
+            first_ns: history.first.map(|first| first.0),
+            forecast: history.forecast,
+        }
     }
 }

@@ -2,11 +2,11 @@
 
 /// GPUs of one type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gpus {
+pub(super) struct Gpus {
     /// The type, if one is named.
-    pub kind: Option<String>,
+    pub(super) kind: Option<String>,
     /// How many.
-    pub count: u32,
+    pub(super) count: u32,
 }
 
 /// The GPUs in a list such as `gpu:v100:4(S:0-1),nvme:1`, `gres:gpu:2`, `gres/gpu=2` or `gres/gpu:v100=2`; other

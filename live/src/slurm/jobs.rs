@@ -32,7 +32,7 @@ impl fmt::Display for JobKey {
 
 /// What Slurm is doing with a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(super) enum Phase {
     /// It waits, and Slurm must not start it.
     Held {
         /// By whom: an administrator, or else its owner or a submit filter.
@@ -48,7 +48,7 @@ pub enum Phase {
 
 /// The GPUs that a job asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(super) enum Ask {
     /// So many on each of its nodes.
     PerNode(Gpus),
     /// So many in all.
@@ -62,65 +62,65 @@ pub enum Ask {
 /// A job of Slurm. What is compared with [`SlurmJob::request`] must not change between a decision and its being
 /// carried out.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SlurmJob {
+pub(super) struct SlurmJob {
     /// Its name for `scontrol`.
-    pub key: JobKey,
+    pub(super) key: JobKey,
     /// Where it stands.
-    pub phase: Phase,
+    pub(super) phase: Phase,
     /// What its owner wants.
-    pub request: Request,
+    pub(super) request: Request,
     /// Why it waits, in Slurm's word.
-    pub reason: String,
+    pub(super) reason: String,
     /// The administrator's remark, ours included.
-    pub admin_comment: String,
+    pub(super) admin_comment: String,
     /// When it was submitted, in seconds since 1970.
-    pub submit_s: u64,
+    pub(super) submit_s: u64,
     /// When it started, or is expected to.
-    pub start_s: u64,
+    pub(super) start_s: u64,
     /// Where it runs.
-    pub nodes: Vec<String>,
+    pub(super) nodes: Vec<String>,
     /// How many GPUs it has on each of them.
-    pub gpus_by_node: Vec<u32>,
+    pub(super) gpus_by_node: Vec<u32>,
 }
 
 /// What the owner of a job wants.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(super) struct Request {
     /// What the owner calls it.
-    pub name: String,
+    pub(super) name: String,
     /// Whose it is.
-    pub user_id: u32,
+    pub(super) user_id: u32,
     /// In which partition.
-    pub partition: String,
+    pub(super) partition: String,
     /// The owner's remark, where the mark and the estimate are.
-    pub comment: String,
+    pub(super) comment: String,
     /// GPUs.
-    pub gpus: Ask,
+    pub(super) gpus: Ask,
     /// Nodes, at least 1.
-    pub nodes: u32,
+    pub(super) nodes: u32,
     /// Processors in all.
-    pub cpus: u32,
+    pub(super) cpus: u32,
     /// Memory on each node, in MiB; 0 if it does not matter.
-    pub memory_mib: u64,
+    pub(super) memory_mib: u64,
     /// Features that its nodes must have: `a&b`.
-    pub features: String,
+    pub(super) features: String,
     /// Nodes that it must have.
-    pub required_nodes: Vec<String>,
+    pub(super) required_nodes: Vec<String>,
     /// Nodes that it must not have.
-    pub excluded_nodes: Vec<String>,
+    pub(super) excluded_nodes: Vec<String>,
     /// Which jobs have to end first.
-    pub dependency: String,
+    pub(super) dependency: String,
     /// A reservation that it wants.
-    pub reservation: String,
+    pub(super) reservation: String,
     /// How long it may run, in seconds; `None` without a limit.
-    pub time_limit_s: Option<u64>,
+    pub(super) time_limit_s: Option<u64>,
     /// When it must have finished, in seconds since 1970.
-    pub deadline_s: Option<u64>,
+    pub(super) deadline_s: Option<u64>,
 }
 
 impl Request {
     /// Processors on each node.
-    pub fn cpus_per_node(&self) -> u32 {
+    pub(super) fn cpus_per_node(&self) -> u32 {
         self.cpus.div_ceil(self.nodes.max(1))
     }
 }

@@ -8,8 +8,10 @@
 //! site says so, and its release; it is never cancelled, requeued or held. What cannot be placed is released to Slurm, or stays as it is
 //! where the site prefers that. A job whose release failed is held with our remark, and is looked at again.
 
+mod act;
 mod adapter;
 mod arrivals;
+mod ask;
 mod breaker;
 mod client;
 mod config;
@@ -22,6 +24,7 @@ mod jobs;
 mod json;
 mod moment;
 mod nodes;
+mod plan;
 mod site;
 #[cfg(test)]
 mod tests;

@@ -1,41 +1,31 @@
-//! The partition as a policy sees it: a [`View`] made of Slurm's jobs and nodes.
+//! The partition as a policy sees it: a [`Snapshot`] made of Slurm's jobs and nodes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use yardmaster_env::catalog::Catalog;
-use yardmaster_env::cluster::{Cluster, Node};
-use yardmaster_env::job::{Job, StepSpeeds, Task, Truth, Workload};
-use yardmaster_env::rules::Rules;
-use yardmaster_env::timing::Timing;
-use yardmaster_env::units::{JobId, KindId, NodeId, Span, Time};
-use yardmaster_env::view::{Decision, Discipline, History, Placement, Running, Share, View};
+use yardmaster_env::snapshot::{
+    ClusterSpec, FORMAT, JobState, MachineSpec, RunState, ShareState, Site as Machines, Snapshot,
+    SnapshotError, State as Present, Status, TaskState,
+};
+use yardmaster_env::units::{JobId, KindId, Span, Time};
+use yardmaster_env::view::{Decision, Share, View};
 
 use super::arrivals::Arrivals;
 use super::estimate::Estimate;
 use super::jobs::{Phase, SlurmJob};
 use super::site::{Site, State, request_gpus};
 
-/// The estimate of a job is this many steps, whose speed tells the seconds.
-const STEPS: u64 = 1_000_000;
 /// What a job without an estimate and without a time limit is taken to need.
 const ENDLESS_S: f64 = 86_400.0;
 
 /// A moment that a policy can be asked about, again and again until it waits.
 pub(super) struct Moment {
-    now: Time,
     pub(super) site: Site,
-    cluster: Cluster,
-    /// Index into [`Site::places`] by node of the cluster.
-    place_of: Vec<usize>,
-    workload: Workload,
-    timing: Timing,
-    queue: Vec<JobId>,
-    free: Vec<u32>,
-    free_by_kind: Vec<u32>,
-    running: Vec<Running>,
-    history: History,
-    rules: Rules,
-    /// Index into [`State::jobs`] by job of the view; `None` for GPUs that are in use for reasons unknown.
+    machines: Arc<Machines>,
+    present: Present,
+    snapshot: Snapshot,
+    /// Index into [`State::jobs`] by job of the snapshot; `None` for GPUs that are in use for reasons unknown.
     origin: Vec<Option<usize>>,
 }
 
@@ -55,45 +45,36 @@ pub(super) enum Taken {
     Start(Start),
     /// The job's shape does not fit what is free on that kind; it waits for another moment.
     SetAside(usize),
+    /// The policy waits.
+    Wait,
 }
 
-/// A job of the view in the making.
+/// A job of the snapshot in the making.
 struct Entry {
     arrival: Time,
     slurm: Option<usize>,
     gang: u32,
     weight: f64,
     seconds: Vec<(KindId, f64)>,
-    /// Where it runs, and since when; nowhere if it waits.
+    /// Where it runs, on nodes of one kind, and since when; `None` if it waits.
     runs: Option<(KindId, Vec<(usize, u32)>, Time)>,
 }
 
 impl Moment {
     /// The state at `now_s` seconds since 1970. `waiting` are the jobs that the policy may start, with what they should
-    /// take; `known` gives that of the others.
+    /// take; `known` gives that of other jobs, by their index.
+    ///
+    /// # Errors
+    /// A state that is at odds with itself, which is a defect of the adapter.
     pub(super) fn of(
         state: &State,
         site: Site,
         waiting: &[(usize, Estimate)],
-        known: &dyn Fn(&SlurmJob) -> Option<Estimate>,
+        known: &[Option<Estimate>],
         now_s: f64,
         arrivals: &mut Arrivals,
-        catalog: &Catalog,
-    ) -> Moment {
+    ) -> Result<Moment, SnapshotError> {
         let now = arrivals.time(now_s);
-        let place_of: Vec<usize> = (0..site.places.len()).filter(|&at| site.places[at].usable).collect();
-        let node = |&at: &usize| {
-            let place = &site.places[at];
-            Node {
-                name: place.name.clone(),
-                kind: place.kind,
-                devices: place.gpus,
-                procs_per_device: 1,
-                rack: 0,
-            }
-        };
-        let cluster = Cluster::new(place_of.iter().map(node).collect());
-        let free: Vec<u32> = place_of.iter().map(|&at| site.places[at].free).collect();
         let mut entries = busy(state, &site, known, now, arrivals);
         for (at, estimate) in waiting {
             let job = &state.jobs[*at];
@@ -107,171 +88,119 @@ impl Moment {
             });
         }
         entries.sort_by_key(|entry| (entry.arrival, entry.slurm));
-        let workload = workload(state, &entries, arrivals);
-        let timing = Timing::of(catalog, &cluster, &workload);
-        let history = arrivals.history(cluster.kinds());
-        let mut moment = Moment {
-            now,
-            place_of,
-            timing,
-            queue: Vec::new(),
-            free_by_kind: vec![0; cluster.kinds().len()],
-            free,
-            running: Vec::new(),
-            history,
-            rules: Rules::default(),
-            origin: entries.iter().map(|entry| entry.slurm).collect(),
-            workload,
-            cluster,
-            site,
+        let machines = Arc::new(Machines::new(cluster(&site))?);
+        let closed = site.places.iter().filter(|place| !place.usable);
+        let mut present = Present {
+            format: FORMAT,
+            now_ns: now.0,
+            jobs: entries.iter().zip(0..).map(|(entry, id)| job_state(entry, id, state, arrivals)).collect(),
+            running: entries.iter().zip(0..).filter_map(|(entry, id)| run_state(entry, id, &site)).collect(),
+            closed: closed.map(|place| place.name.clone()).collect(),
+            history: Some(arrivals.history(machines.cluster().kinds(), now)),
+            ..Present::default()
         };
-        moment.enter(entries);
-        moment
-    }
-
-    /// Sorts the jobs into those that wait and those that run.
-    fn enter(&mut self, entries: Vec<Entry>) {
-        for (node, &free) in self.cluster.nodes().iter().zip(&self.free) {
-            if let Ok(slot) = self.cluster.kinds().binary_search(&node.kind) {
-                self.free_by_kind[slot] += free;
-            }
-        }
-        for (at, entry) in entries.into_iter().enumerate() {
-            let id = JobId(at as u32);
-            match entry.runs {
-                Some((kind, nodes, start)) => self.run(id, kind, &nodes, start),
-                None if (0..self.timing.kinds()).any(|slot| self.timing.job(at, slot).is_some()) => {
-                    self.queue.push(id);
-                }
-                // All nodes that it runs on are out of service.
-                None => {}
-            }
-        }
-        self.running.sort_by_key(|run| run.start);
-        for (sequence, run) in (0..).zip(&mut self.running) {
-            run.sequence = sequence;
-        }
-    }
-
-    /// A run of devices that are in service; those of other nodes are in no view.
-    fn run(&mut self, id: JobId, kind: KindId, nodes: &[(usize, u32)], start: Time) {
-        let Ok(slot) = self.cluster.kinds().binary_search(&kind) else { return };
-        let node_of = |place: usize| self.place_of.iter().position(|&at| at == place);
-        let shares = nodes
-            .iter()
-            .filter_map(|&(place, devices)| Some(Share { node: NodeId(node_of(place)? as u32), devices }));
-        let shares: Placement = shares.collect();
-        if shares.is_empty() {
-            return;
-        }
-        let span = self.timing.job(id.index(), slot).unwrap_or(Span::ZERO);
-        self.running.push(Running {
-            members: smallvec::smallvec![id],
-            batch: 1,
-            variant: 0,
-            start,
-            ready: start,
-            fetching: false,
-            expected_finish: start + span,
-            nodes: shares,
-            slot,
-            sequence: self.running.len() as u64,
-        });
+        present.running.sort_by_key(|run| run.start_ns);
+        present.may_wait = !present.running.is_empty();
+        let snapshot = Snapshot::new(&machines, &present)?;
+        let origin = entries.iter().map(|entry| entry.slurm).collect();
+        Ok(Moment { site, machines, present, snapshot, origin })
     }
 
     /// What a policy is shown.
     pub(super) fn view(&self) -> View<'_> {
-        View {
-            now: self.now,
-            cluster: &self.cluster,
-            timing: &self.timing,
-            jobs: &self.workload.jobs,
-            queue: &self.queue,
-            continuity: None,
-            streams: &[],
-            free: &self.free,
-            free_by_kind: &self.free_by_kind,
-            running: &self.running,
-            history: &self.history,
-            progress: &[],
-            corrections: &[],
-            in_service: self.cluster.all_devices(),
-            rules: &self.rules,
-            data: None,
-            loads: None,
-            discipline: Discipline::Free,
-            // With nothing to wait for, a policy that waits would wait for ever.
-            may_wait: !self.running.is_empty(),
-            outlook: None,
-        }
+        self.snapshot.view()
     }
 
     /// Whether there is anything to decide.
     pub(super) fn has_choice(&self) -> bool {
         let view = self.view();
-        self.queue.iter().any(|&job| (0..self.timing.kinds()).any(|slot| view.fits(job, slot)))
+        view.queue.iter().any(|&job| (0..view.timing.kinds()).any(|slot| view.fits(job, slot)))
     }
 
-    /// Books a start; the error tells why it is illegal. `None` if the policy waits, with the moment until which.
-    pub(super) fn take(&mut self, state: &State, decision: &Decision) -> Result<Option<Taken>, String> {
+    /// Books a decision; the error tells why it is illegal.
+    pub(super) fn take(&mut self, state: &State, decision: &Decision) -> Result<Taken, String> {
         let (job, nodes) = match decision {
             Decision::Start { job, nodes, batch: 1, variant: 0 } => (*job, nodes),
-            Decision::Wait { .. } if self.view().may_wait => return Ok(None),
+            Decision::Wait { .. } if self.present.may_wait => return Ok(Taken::Wait),
             Decision::Wait { .. } => return Err("it waits while nothing runs that would end".into()),
             other => return Err(format!("{other:?} means nothing to Slurm")),
         };
-        let slot = self.legal(job, nodes)?;
-        let kind = self.cluster.kinds()[slot];
+        let (kind, seconds) = self.legal(job, nodes)?;
         let slurm = self.origin[job.index()].ok_or("it starts what is no job")?;
-        self.queue.retain(|&other| other != job);
-        let wanted: Vec<(usize, u32)> =
-            nodes.iter().map(|share| (self.place_of[share.node.index()], share.devices)).collect();
         let request = &state.jobs[slurm].request;
-        let Some(nodes) = self.site.fit(request, kind, &wanted) else {
-            return Ok(Some(Taken::SetAside(slurm)));
+        // A node of the snapshot is a place of the site, in the same order.
+        let wanted: Vec<(usize, u32)> =
+            nodes.iter().map(|share| (share.node.index(), share.devices)).collect();
+        let taken = match self.site.fit(request, kind, &wanted) {
+            Some(nodes) => {
+                self.site.take(request, &nodes);
+                let shares = shares(&nodes, &self.site);
+                self.present.running.push(RunState {
+                    jobs: vec![u64::from(job.0)],
+                    batch: None,
+                    variant: 0,
+                    start_ns: self.present.now_ns,
+                    ready_ns: None,
+                    fetching: false,
+                    expected_finish_ns: None,
+                    nodes: shares,
+                    sequence: None,
+                });
+                Taken::Start(Start { job: slurm, kind, nodes, seconds })
+            }
+            None => {
+                self.present.jobs[job.index()].status = Status::Blocked;
+                Taken::SetAside(slurm)
+            }
         };
-        self.site.take(request, &nodes);
-        for (free, &place) in self.free.iter_mut().zip(&self.place_of) {
-            *free = self.site.places[place].free;
-        }
-        self.free_by_kind[slot] -= nodes.iter().map(|(_, gpus)| gpus).sum::<u32>();
-        self.run(job, kind, &nodes, self.now);
-        let seconds = self.timing.job(job.index(), slot).unwrap_or(Span::ZERO).as_secs_f64();
-        Ok(Some(Taken::Start(Start { job: slurm, kind, nodes, seconds })))
+        self.present.may_wait = !self.present.running.is_empty();
+        self.snapshot = Snapshot::new(&self.machines, &self.present).map_err(|error| error.to_string())?;
+        Ok(taken)
     }
 
-    /// The kind slot of a start, if it is legal.
-    fn legal(&self, job: JobId, nodes: &[Share]) -> Result<usize, String> {
-        if !self.queue.contains(&job) {
+    /// The kind of a start and how long it should take, if it is legal.
+    fn legal(&self, job: JobId, nodes: &[Share]) -> Result<(KindId, f64), String> {
+        let view = self.view();
+        if !view.queue.contains(&job) {
             return Err(format!("job {} does not wait", job.0));
         }
-        if nodes.iter().any(|share| share.node.index() >= self.free.len()) {
+        if nodes.iter().any(|share| share.node.index() >= view.free.len()) {
             return Err("a node that there is not".into());
         }
         let first = nodes.first().ok_or("a start on no node")?;
-        let view = self.view();
-        let slot = view.slot_of(first.node);
-        let gang = view.job(job).gang;
+        let (slot, gang) = (view.slot_of(first.node), view.job(job).gang);
         let devices: u32 = nodes.iter().map(|share| share.devices).sum();
         if devices != gang {
             return Err(format!("{devices} devices for a gang of {gang}"));
         }
         let alone = |share: &Share| nodes.iter().filter(|other| other.node == share.node).count() == 1;
         let fits = |share: &Share| {
-            alone(share) && view.slot_of(share.node) == slot && share.devices <= self.free[share.node.index()]
+            alone(share) && view.slot_of(share.node) == slot && share.devices <= view.free[share.node.index()]
         };
-        if !nodes.iter().all(fits) || view.timing.job(job.index(), slot).is_none() {
-            return Err(format!("job {} does not fit where it is to start", job.0));
+        match view.timing.job(job.index(), slot) {
+            Some(span) if nodes.iter().all(fits) => Ok((view.cluster.kinds()[slot], span.as_secs_f64())),
+            _ => Err(format!("job {} does not fit where it is to start", job.0)),
         }
-        Ok(slot)
     }
+}
+
+/// The machines, whether they take jobs or not.
+fn cluster(site: &Site) -> ClusterSpec {
+    let nodes = site.places.iter().map(|place| MachineSpec {
+        name: place.name.clone(),
+        kind: Catalog::builtin().device(place.kind).name.clone(),
+        devices: place.gpus,
+        procs_per_device: 1,
+        rack: 0,
+    });
+    ClusterSpec { format: FORMAT, name: "slurm".into(), nodes: nodes.collect(), ..ClusterSpec::default() }
 }
 
 /// Jobs that hold devices, one entry for each kind that they hold, and devices that are in use for reasons unknown.
 fn busy(
     state: &State,
     site: &Site,
-    known: &dyn Fn(&SlurmJob) -> Option<Estimate>,
+    known: &[Option<Estimate>],
     now: Time,
     arrivals: &mut Arrivals,
 ) -> Vec<Entry> {
@@ -283,16 +212,13 @@ fn busy(
     let mut entries = Vec::new();
     for ((at, kind), nodes) in held {
         let job = &state.jobs[at];
-        let estimate = known(job);
-        let limit = job.request.time_limit_s.map_or(ENDLESS_S, |limit| limit as f64);
-        let seconds = estimate.filter(|estimate| estimate.seconds.iter().any(|(known, _)| *known == kind));
         let start = if job.phase == Phase::Active { arrivals.time(job.start_s as f64).min(now) } else { now };
         entries.push(Entry {
             arrival: arrivals.time(job.submit_s as f64).min(now),
             slurm: Some(at),
             gang: nodes.iter().map(|(_, gpus)| gpus).sum(),
             weight: 1.0,
-            seconds: seconds.map_or_else(|| vec![(kind, limit)], |estimate| estimate.seconds),
+            seconds: seconds_on(job, known[at].as_ref(), kind),
             runs: Some((kind, nodes, start)),
         });
     }
@@ -310,29 +236,63 @@ fn busy(
     entries
 }
 
-/// The jobs with their estimates as speeds; equal estimates share one, so that equal jobs are seen to be equal.
-fn workload(state: &State, entries: &[Entry], arrivals: &mut Arrivals) -> Workload {
-    let mut workload = Workload::default();
-    let mut table: BTreeMap<Vec<(KindId, u64)>, u32> = BTreeMap::new();
-    for entry in entries {
-        let likeness = entry.seconds.iter().map(|&(kind, seconds)| (kind, seconds.to_bits())).collect();
-        let speeds = *table.entry(likeness).or_insert_with(|| {
-            let by_kind =
-                entry.seconds.iter().map(|&(kind, seconds)| (kind, STEPS as f64 / seconds)).collect();
-            // A gang of 0: the speeds are those of the whole gang, whatever it is.
-            workload.speeds.push(StepSpeeds { name: "slurm".into(), gang: 0, by_kind });
-            workload.speeds.len() as u32 - 1
-        });
-        let slurm = entry.slurm.map(|at| &state.jobs[at]);
-        let mut job = Job::new(
-            slurm.map_or(0, |job| u64::from(job.key.job)),
-            entry.arrival,
-            Task::Steps { speeds, steps: STEPS },
-            entry.gang,
-        );
-        job.weight = entry.weight;
-        job.deadline = slurm.and_then(|job| job.request.deadline_s).map(|at| arrivals.time(at as f64));
-        workload.push(job, Truth::AsEstimated);
+/// What a job should take that runs on a kind: by its estimate, or else its time limit.
+fn seconds_on(job: &SlurmJob, estimate: Option<&Estimate>, kind: KindId) -> Vec<(KindId, f64)> {
+    match estimate {
+        Some(estimate) if estimate.seconds.iter().any(|(known, _)| *known == kind) => {
+            estimate.seconds.clone()
+        }
+        _ => vec![(kind, job.request.time_limit_s.map_or(ENDLESS_S, |limit| limit as f64))],
     }
-    workload
+}
+
+fn job_state(entry: &Entry, id: u64, state: &State, arrivals: &mut Arrivals) -> JobState {
+    let name = |kind: KindId| Catalog::builtin().device(kind).name.clone();
+    let takes: BTreeMap<String, u64> = entry
+        .seconds
+        .iter()
+        .map(|&(kind, seconds)| (name(kind), Span::from_secs_f64(seconds).0.max(1)))
+        .collect();
+    let request = entry.slurm.map(|at| &state.jobs[at].request);
+    let deadline = request.and_then(|request| request.deadline_s);
+    JobState {
+        id,
+        arrival_ns: entry.arrival.0,
+        status: Status::Waiting,
+        task: TaskState::Rigid { requested_ns: takes.values().copied().min().unwrap_or(1) },
+        gang: entry.gang,
+        procs: None,
+        weight: entry.weight,
+        deadline_ns: deadline.map(|at| arrivals.time(at as f64).0),
+        takes_ns: Some(takes),
+        correction: None,
+        after: None,
+        inputs: Vec::new(),
+        output: None,
+        choices: Vec::new(),
+        ways: Vec::new(),
+        user: request.map_or(0, |request| request.user_id),
+        progress: None,
+    }
+}
+
+fn run_state(entry: &Entry, id: u64, site: &Site) -> Option<RunState> {
+    let (_, nodes, start) = entry.runs.as_ref()?;
+    Some(RunState {
+        jobs: vec![id],
+        batch: None,
+        variant: 0,
+        start_ns: start.0,
+        ready_ns: None,
+        fetching: false,
+        expected_finish_ns: None,
+        nodes: shares(nodes, site),
+        sequence: None,
+    })
+}
+
+fn shares(nodes: &[(usize, u32)], site: &Site) -> Vec<ShareState> {
+    let share =
+        |&(place, devices): &(usize, u32)| ShareState { node: site.places[place].name.clone(), devices };
+    nodes.iter().map(share).collect()
 }

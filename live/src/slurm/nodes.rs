@@ -8,25 +8,25 @@ use super::json::{Answer, Count, NodeList, Words};
 
 /// A node of Slurm.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SlurmNode {
+pub(super) struct SlurmNode {
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// Its GPUs by type.
-    pub gpus: Vec<Gpus>,
+    pub(super) gpus: Vec<Gpus>,
     /// How many of them are in use.
-    pub gpus_used: u32,
+    pub(super) gpus_used: u32,
     /// Whether it takes jobs.
-    pub usable: bool,
+    pub(super) usable: bool,
     /// The words for its state.
-    pub state: String,
+    pub(super) state: String,
     /// Processors that are free.
-    pub idle_cpus: u32,
+    pub(super) idle_cpus: u32,
     /// Memory that no job has, in MiB.
-    pub free_memory_mib: u64,
+    pub(super) free_memory_mib: u64,
     /// What jobs may ask of it with `--constraint`.
-    pub features: Vec<String>,
+    pub(super) features: Vec<String>,
     /// The partitions that it is in.
-    pub partitions: Vec<String>,
+    pub(super) partitions: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -44,8 +44,6 @@ pub(super) struct Holding {
     /// Index into [`Site::places`].
     pub(super) place: usize,
     pub(super) gpus: u32,
-    /// Promised by us; Slurm has not started the job yet.
-    pub(super) promised: bool,
 }
 
 /// The partition.
@@ -70,29 +68,28 @@ impl Site {
             }
         }
         let by_name = site.places.iter().enumerate().map(|(at, place)| (place.name.clone(), at)).collect();
-        let mut explained = vec![0; site.places.len()];
-        for (job, slurm) in state.jobs.iter().enumerate() {
-            for (place, gpus, promised) in held_by(slurm, &by_name) {
-                site.holdings.push(Holding { job, place, gpus, promised });
-                if promised {
-                    let place = &mut site.places[place];
-                    place.free = place.free.saturating_sub(gpus);
-                } else {
-                    explained[place] += gpus;
-                }
-            }
+        site.occupy(state, &by_name, false);
+        for place in &mut site.places {
+            // A node's own account may know of more than the jobs do.
+            let used =
+                state.nodes.iter().find(|node| node.name == place.name).map_or(0, |node| node.gpus_used);
+            place.unexplained = used.min(place.gpus).saturating_sub(place.gpus - place.free);
+            place.free -= place.unexplained;
         }
-        site.subtract(state, &explained);
+        site.occupy(state, &by_name, true);
         site
     }
 
-    /// Takes off what is in use: by the node's own account or by that of the jobs, whichever is more.
-    fn subtract(&mut self, state: &State, explained: &[u32]) {
-        for (place, &explained) in self.places.iter_mut().zip(explained) {
-            let node = state.nodes.iter().find(|node| node.name == place.name);
-            let used = node.map_or(0, |node| node.gpus_used).min(place.gpus);
-            place.unexplained = used.saturating_sub(explained);
-            place.free = place.free.saturating_sub(used.max(explained));
+    /// Books what jobs have, or what they are promised, as far as there is room for it.
+    fn occupy(&mut self, state: &State, by_name: &BTreeMap<String, usize>, promised: bool) {
+        for (job, slurm) in state.jobs.iter().enumerate().filter(|(_, job)| is_promised(job) == promised) {
+            for (place, gpus) in held_by(slurm, by_name) {
+                let gpus = gpus.min(self.places[place].free);
+                self.places[place].free -= gpus;
+                if gpus > 0 {
+                    self.holdings.push(Holding { job, place, gpus });
+                }
+            }
         }
     }
 
@@ -229,12 +226,11 @@ fn kind_of(node: &SlurmNode, config: &Config, catalog: &Catalog) -> Result<Optio
     })
 }
 
-/// What a job has or is promised: (place, GPUs, promised).
-fn held_by(job: &SlurmJob, by_name: &BTreeMap<String, usize>) -> Vec<(usize, u32, bool)> {
-    let promised = is_promised(job);
+/// What a job has or is promised: (place, GPUs).
+fn held_by(job: &SlurmJob, by_name: &BTreeMap<String, usize>) -> Vec<(usize, u32)> {
     let nodes = match job.phase {
         Phase::Active => &job.nodes,
-        _ if promised => &job.request.required_nodes,
+        _ if is_promised(job) => &job.request.required_nodes,
         _ => return Vec::new(),
     };
     // Without a word on the devices, what was asked for is spread evenly.
@@ -242,7 +238,7 @@ fn held_by(job: &SlurmJob, by_name: &BTreeMap<String, usize>) -> Vec<(usize, u32
     let known = job.gpus_by_node.len() == nodes.len();
     let each = nodes.iter().enumerate().map(|(at, name)| {
         let gpus = if known { job.gpus_by_node[at] } else { even };
-        by_name.get(name).map(|&place| (place, gpus, promised))
+        by_name.get(name).map(|&place| (place, gpus))
     });
-    each.flatten().filter(|(_, gpus, _)| *gpus > 0).collect()
+    each.flatten().collect()
 }
