@@ -3,8 +3,8 @@
 # with a type of GPU that is none. Needs Debian's slurm-wlm and munge, and root; no systemd, no fixed ports.
 #
 # usage: scripts/slurm-cluster.sh up FOLDER [NODE:TYPE:COUNT...]   default nodes: gpu1:v100:4 gpu2:p100:4 gpu3:k80:4
-#        scripts/slurm-cluster.sh restart FOLDER                   slurmctld alone: killed, started again
-#        scripts/slurm-cluster.sh stop FOLDER                      slurmctld alone: killed
+#        scripts/slurm-cluster.sh restart FOLDER                   slurmctld alone: stopped if it runs, started again
+#        scripts/slurm-cluster.sh stop FOLDER                      slurmctld alone; it saves its state
 #        scripts/slurm-cluster.sh down FOLDER                      everything; logs and state stay in the folder
 #
 # FOLDER must not be there yet for `up` and belongs to the cluster from then on. `export SLURM_CONF=FOLDER/slurm.conf`
@@ -41,7 +41,7 @@ within() {
 end() {
     local pid
     pid=$(cat "$1" 2>/dev/null) || return 0
-    kill "${2:--TERM}" "$pid" 2>/dev/null || true
+    kill "$pid" 2>/dev/null || true
     local tries=0
     while kill -0 "$pid" 2>/dev/null; do
         tries=$((tries + 1))
@@ -149,24 +149,39 @@ up() {
     echo "export SLURM_CONF=$folder/slurm.conf"
 }
 
+# Whether no job runs any more; held ones do not matter.
+is_quiet() {
+    [ -z "$(timeout 5 squeue --noheader --states=RUNNING,COMPLETING)" ]
+}
+
 down() {
-    SLURM_CONF="$folder/slurm.conf" timeout 10 scancel --partition=gpu >/dev/null 2>&1 || true
+    export SLURM_CONF=$folder/slurm.conf
+    # Jobs end before the nodes do, which otherwise wait for each other. Without slurmctld there is nothing to cancel.
+    if [ -e run/slurmctld.pid ] && timeout 5 scancel --partition=gpu >/dev/null 2>&1; then
+        local tries=0
+        until [ $tries -eq 50 ] || is_quiet; do
+            tries=$((tries + 1))
+            sleep 0.1
+        done
+    fi
     local pid
-    for pid in "$folder"/run/*.pid; do
-        [ ! -e "$pid" ] || end "$pid"
+    for pid in run/*.pid; do
+        [ ! -e "$pid" ] || end "$pid" &
     done
-    end "$folder/munge/pid"
+    wait
+    end munge/pid
 }
 
 [ $# -ge 2 ] || fail "usage: up|restart|stop|down FOLDER [NODE:TYPE:COUNT...]"
 verb=$1
 folder=$(realpath -m "$2")
 shift 2
+[ "$verb" = up ] || cd "$folder"
 case $verb in
 up) up "$@" ;;
-stop) end "$folder/run/slurmctld.pid" -KILL ;;
+stop) end run/slurmctld.pid ;;
 restart)
-    end "$folder/run/slurmctld.pid" -KILL
+    end run/slurmctld.pid
     start_controller
     ;;
 down) down ;;
