@@ -101,7 +101,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerType=sched/backfill
-SchedulerParameters=bf_interval=1,sched_min_interval=100000
+SchedulerParameters=bf_interval=1,sched_interval=5,sched_min_interval=100000
 PriorityType=priority/basic
 GresTypes=gpu
 ReturnToService=2

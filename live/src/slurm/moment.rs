@@ -14,7 +14,7 @@ use yardmaster_env::view::{Decision, Share, View};
 use super::arrivals::Arrivals;
 use super::estimate::Estimate;
 use super::jobs::{Phase, SlurmJob};
-use super::site::{Site, State, request_gpus};
+use super::site::{Nodes, Site, State, request_gpus};
 
 /// What a job without an estimate and without a time limit is taken to need.
 const ENDLESS_S: f64 = 86_400.0;
@@ -34,7 +34,7 @@ pub(super) struct Moment {
 pub(super) struct Start {
     pub(super) job: usize,
     pub(super) kind: KindId,
-    pub(super) nodes: Vec<(usize, u32)>,
+    pub(super) nodes: Nodes,
     pub(super) seconds: f64,
 }
 
@@ -57,7 +57,7 @@ struct Entry {
     weight: f64,
     seconds: Vec<(KindId, f64)>,
     /// Where it runs, on nodes of one kind, and since when; `None` if it waits.
-    runs: Option<(KindId, Vec<(usize, u32)>, Time)>,
+    runs: Option<(KindId, Nodes, Time)>,
 }
 
 impl Moment {
@@ -129,8 +129,7 @@ impl Moment {
         let slurm = self.origin[job.index()].ok_or("it starts what is no job")?;
         let request = &state.jobs[slurm].request;
         // A node of the snapshot is a place of the site, in the same order.
-        let wanted: Vec<(usize, u32)> =
-            nodes.iter().map(|share| (share.node.index(), share.devices)).collect();
+        let wanted: Nodes = nodes.iter().map(|share| (share.node.index(), share.devices)).collect();
         let taken = match self.site.fit(request, kind, &wanted) {
             Some(nodes) => {
                 self.site.take(request, &nodes);
@@ -204,7 +203,7 @@ fn busy(
     now: Time,
     arrivals: &mut Arrivals,
 ) -> Vec<Entry> {
-    let mut held: BTreeMap<(usize, KindId), Vec<(usize, u32)>> = BTreeMap::new();
+    let mut held: BTreeMap<(usize, KindId), Nodes> = BTreeMap::new();
     for holding in &site.holdings {
         let kind = site.places[holding.place].kind;
         held.entry((holding.job, kind)).or_default().push((holding.place, holding.gpus));

@@ -12,6 +12,9 @@ use super::nodes::SlurmNode;
 /// What our remarks in AdminComment begin with. A job that waits for a place has one, whoever looks.
 pub(super) const TAG: &str = "yardmaster:";
 
+/// GPUs by place: indices into [`Site::places`], each once, with how many of its GPUs.
+pub(super) type Nodes = Vec<(usize, u32)>;
+
 /// Slurm's state, as read in one go.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct State {
@@ -115,12 +118,7 @@ impl Site {
 
     /// The nodes of a kind, with the GPUs on each, that a job would get: on `wanted` if its shape allows that. `None` if
     /// its shape does not fit what is free.
-    pub(super) fn fit(
-        &self,
-        request: &Request,
-        kind: KindId,
-        wanted: &[(usize, u32)],
-    ) -> Option<Vec<(usize, u32)>> {
+    pub(super) fn fit(&self, request: &Request, kind: KindId, wanted: &[(usize, u32)]) -> Option<Nodes> {
         let free = |at: usize, gpus: u32| {
             let place = &self.places[at];
             place.usable
@@ -227,7 +225,7 @@ fn kind_of(node: &SlurmNode, config: &Config, catalog: &Catalog) -> Result<Optio
 }
 
 /// What a job has or is promised: (place, GPUs).
-fn held_by(job: &SlurmJob, by_name: &BTreeMap<String, usize>) -> Vec<(usize, u32)> {
+fn held_by(job: &SlurmJob, by_name: &BTreeMap<String, usize>) -> Nodes {
     let nodes = match job.phase {
         Phase::Active => &job.nodes,
         _ if is_promised(job) => &job.request.required_nodes,
