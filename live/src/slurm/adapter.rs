@@ -120,6 +120,11 @@ impl<S: Slurm> Adapter<S> {
         let state = self.read(log)?;
         let site = self.site(&state);
         self.tell_ignored(&site.ignored, log);
+        if site.places.is_empty() {
+            let partition = &self.settings.partition;
+            let empty = format!("partition {partition}, which has no node with GPUs that are known");
+            self.tell_ignored(&[empty], log);
+        }
         let mut plans = self.overdue(&state, now);
         let waiting = self.sort_out(&state, &site, &mut plans);
         let mut pause = self.settings.interval;

@@ -403,6 +403,20 @@ fn an_unknown_type_of_gpu_takes_its_node_out_and_is_said_once() {
 }
 
 #[test]
+fn a_partition_without_gpus_is_said_to_be_empty() {
+    let mct = registry::build("mct").unwrap();
+    let mut bench = Bench::new(&[SQUEUE], mct, |settings| settings.partition = "gup".into());
+    bench.look(0);
+    bench.look(2);
+    assert_eq!(
+        (bench.slurm.calls(), bench.said("ignored: partition gup")),
+        (Vec::new(), 1),
+        "{:#?}",
+        bench.said
+    );
+}
+
+#[test]
 fn a_job_that_cannot_be_read_stops_nothing() {
     let mut bench = Bench::mct(&[&with(1, |job| job["partition"] = json!(7))]);
     bench.look(0);
