@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo tune checkpoints results test test-live lint libtorch clean
+.PHONY: help build demo tune checkpoints results test test-live lint libtorch python clean
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
@@ -29,6 +29,9 @@ help: ## This list
 
 libtorch: ## Put libtorch into .libtorch/ (once; 440 MB)
 	@scripts/libtorch.sh
+
+python: ## Put the Python packages that some tests compare with into .venv/ (once; 150 MB)
+	@scripts/python.sh
 
 build: libtorch ## Build the command and the trainer
 	@cargo build --release --workspace --locked

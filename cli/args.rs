@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
+    /// Translate a frozen policy for other runtimes (`yardmaster-train export` is what freezes one)
+    Export(Export),
     /// Place pods for good and measure how much of the GPUs they can use
     Pack(Pack),
     /// Solve a static allocation: who gets how much of what, which node, which path
@@ -128,6 +130,9 @@ pub(crate) struct Bench {
     /// With --trace: an episode is a window of so many jobs in a row, without overlap [default: one of all jobs]
     #[arg(long, value_name = "N", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// With --jobs: the windows begin at these jobs, counted from 0, and may overlap, as in published protocols
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "jobs", conflicts_with = "episodes")]
+    pub(crate) starts: Vec<usize>,
     /// With --trace: how decisions are carried out [default: free]
     #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,
@@ -182,7 +187,7 @@ pub(crate) struct Bench {
 /// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tune {
-    /// Scenario: a built-in name or a TOML file
+    /// Scenario: a built-in name or a TOML file; or several with commas between, for one tuning that is to suit them all
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub(crate) scenario: String,
     /// Policies, separated by commas, or all that have parameters
@@ -317,6 +322,30 @@ pub(crate) struct Inspect {
     /// Draw the arrivals and sizes of the jobs
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Translate a frozen policy for other runtimes
+///
+/// The frozen file stays what a deployment loads: it alone has the golden outputs that are checked. To freeze the best
+/// checkpoint of a training run is another command, `yardmaster-train export --run DIR --out FILE.safetensors`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// The frozen policy
+    #[arg(value_name = "FILE.safetensors")]
+    pub(crate) policy: PathBuf,
+    /// What to translate it to
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The file to write (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) out: PathBuf,
+}
+
+/// What a frozen policy can be translated to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// ONNX, for onnxruntime and others: batches of decisions, masks as inputs, the card in metadata_props
+    Onnx,
 }
 
 /// Place pods for good and measure how much of the GPUs they can use

@@ -7,6 +7,7 @@ mod catalog;
 mod columns;
 mod distributions;
 mod explain;
+mod export;
 mod file;
 mod html;
 mod input;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Results(args) => results::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),
         Command::Slurm(args) => slurm::run(&args),

@@ -3,4 +3,5 @@
 //! Everything with a socket, a clock or an async runtime lives here, so that `yardmaster-env` and `yardmaster-agent`
 //! stay pure and a program that only wants decisions links neither.
 
+pub mod extender;
 pub mod slurm;
