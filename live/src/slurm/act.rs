@@ -61,12 +61,13 @@ impl<S: Slurm> Adapter<S> {
                 self.update(key, &changes).and_then(|()| self.release(key))
             }
             Action::Free { remark } => self.update(key, &[("ReqNodeList", ""), ("AdminComment", remark)]),
-            Action::Note { remark } if *remark == job.admin_comment => return Ok(()),
             Action::Note { remark } => self.update(key, &[("AdminComment", remark)]),
         };
         match result {
             Ok(()) => log(Event::Did(key, action)),
-            Err(error @ SlurmError::Failed { .. }) => self.say(key, &error.to_string(), log, Event::Failed),
+            Err(error @ SlurmError::Failed { .. }) if !error.is_outage() => {
+                self.say(key, &error.to_string(), log, Event::Failed)
+            }
             Err(error) => {
                 log(Event::Failed(key, error.to_string()));
                 return Err(error);

@@ -1,6 +1,6 @@
 //! One look at Slurm after another: read, decide, check again, act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::event::{Action, Event};
 use super::jobs::{self, JobKey, Phase, SlurmJob};
 use super::moment::{Moment, Start};
 use super::nodes::{self, Listed};
-use super::plan::{Plan, hand_over, placeable, remark};
+use super::plan::{Plan, hand_over, leave, placeable, remark};
 use super::site::{self, Site, State, request_gpus};
 
 /// What the command line says.
@@ -118,6 +118,8 @@ impl<S: Slurm> Adapter<S> {
 
     fn try_look(&mut self, now: Duration, log: Log<'_>) -> Result<Duration, SlurmError> {
         let state = self.read(log)?;
+        let listed: BTreeSet<JobKey> = state.jobs.iter().map(|job| job.key).collect();
+        self.said.retain(|key, _| listed.contains(key));
         let site = self.site(&state);
         self.tell_ignored(&site.ignored, log);
         if site.places.is_empty() {
@@ -134,7 +136,8 @@ impl<S: Slurm> Adapter<S> {
         } else if !waiting.is_empty() {
             let (starts, until) = self.decide(&state, site, &waiting, now, log);
             plans.extend(starts);
-            pause = until.map_or(pause, |until| pause.min(until));
+            // A moment that has come already is no reason to look without a pause.
+            pause = until.map_or(pause, |until| until.clamp(pause / 4, pause));
         }
         if !plans.is_empty() {
             self.carry_out(&state, plans, log)?;
@@ -234,12 +237,9 @@ impl<S: Slurm> Adapter<S> {
             }
             match estimate.and_then(|estimate| placeable(job, site, estimate)) {
                 Ok(estimate) => waiting.push((at, estimate)),
-                Err(why) => plans.push(match self.settings.config.otherwise {
-                    Otherwise::Release => hand_over(state, at, &why),
-                    Otherwise::Leave => {
-                        let remark = remark(job, &format!("left held: {why}"));
-                        Plan { job: at, action: Action::Note { remark }, start: None }
-                    }
+                Err(why) => plans.extend(match self.settings.config.otherwise {
+                    Otherwise::Release => Some(hand_over(state, at, &why)),
+                    Otherwise::Leave => leave(state, at, &why),
                 }),
             }
         }

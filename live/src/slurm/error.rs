@@ -55,3 +55,22 @@ pub enum SlurmError {
         why: String,
     },
 }
+
+impl SlurmError {
+    /// Whether a command failed for want of a controller, and the next one would too.
+    pub(super) fn is_outage(&self) -> bool {
+        // What Slurm's commands say when the controller is away, or goes away meanwhile.
+        const AWAY: [&str; 5] = [
+            "Unable to contact slurm controller",
+            "Unexpected message received",
+            "Zero Bytes were transmitted",
+            "Socket timed out",
+            "Connection refused",
+        ];
+        match self {
+            SlurmError::Failed { said, .. } => AWAY.iter().any(|words| said.contains(words)),
+            SlurmError::Slow { .. } | SlurmError::Start { .. } => true,
+            SlurmError::Json { .. } | SlurmError::Reported { .. } | SlurmError::Config { .. } => false,
+        }
+    }
+}

@@ -42,6 +42,13 @@ pub(super) fn hand_over(state: &State, job: usize, why: &str) -> Plan {
     Plan { job, action: Action::HandOver { remark }, start: None }
 }
 
+/// `None` if the job says so already.
+pub(super) fn leave(state: &State, job: usize, why: &str) -> Option<Plan> {
+    let remark = remark(&state.jobs[job], &format!("left held: {why}"));
+    let is_news = remark != state.jobs[job].admin_comment;
+    is_news.then_some(Plan { job, action: Action::Note { remark }, start: None })
+}
+
 /// The AdminComment of a job with our words at its end, in place of those of ours that are there.
 pub(super) fn remark(job: &SlurmJob, words: &str) -> String {
     // What ends a value, or a line of a log, is no part of a remark.

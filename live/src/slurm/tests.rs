@@ -27,7 +27,8 @@ struct Recorded {
     squeue: VecDeque<String>,
     sinfo: String,
     calls: Vec<String>,
-    refuse: Option<&'static str>,
+    /// Calls with the first of these fail with the second.
+    refuse: Option<(&'static str, &'static str)>,
 }
 
 #[derive(Clone)]
@@ -53,12 +54,13 @@ impl Slurm for Fake {
             "sinfo" => Ok(recorded.sinfo.clone()),
             _ => {
                 let call = arguments.join(" ");
-                let refused = recorded.refuse.is_some_and(|word| call.contains(word));
+                let refused = recorded.refuse.filter(|(word, _)| call.contains(word));
                 recorded.calls.push(call);
-                match refused {
-                    true => Err(SlurmError::Failed { command: "scontrol".into(), said: "no".into() }),
-                    false => Ok(String::new()),
-                }
+                let failed = |(_, said): (_, &str)| SlurmError::Failed {
+                    command: "scontrol".into(),
+                    said: said.into(),
+                };
+                refused.map_or(Ok(String::new()), |refusal| Err(failed(refusal)))
             }
         }
     }
@@ -269,11 +271,47 @@ fn looks_are_further_apart_while_slurm_is_away() {
 #[test]
 fn a_refusal_of_slurm_leaves_the_job_and_the_others_go_on() {
     let mut bench = Bench::mct(&[SQUEUE]);
-    bench.slurm.0.borrow_mut().refuse = Some("JobId=2 ");
+    bench.slurm.0.borrow_mut().refuse = Some(("JobId=2 ", "no"));
     bench.look(0);
     assert_eq!(bench.said("job 2: left as it is: scontrol: no"), 1, "{:#?}", bench.said);
     let calls = bench.slurm.calls();
     assert!(!calls.contains(&"release 2".into()) && calls.contains(&"release 11".into()));
+}
+
+#[test]
+fn an_outage_in_the_middle_of_a_round_ends_the_round() {
+    let mut bench = Bench::mct(&[SQUEUE]);
+    let outage = "slurm_update error: Unable to contact slurm controller (connect failure)";
+    bench.slurm.0.borrow_mut().refuse = Some(("JobId=2 ", outage));
+    assert_eq!(bench.look(0), Duration::from_secs(4));
+    assert_eq!(bench.said("Slurm cannot be reached, again in 4s"), 1, "{:#?}", bench.said);
+    let calls = bench.slurm.calls();
+    assert!(
+        calls.last().unwrap().contains("JobId=2 ") && !calls.contains(&"release 11".into()),
+        "{calls:#?}"
+    );
+    bench.slurm.0.borrow_mut().refuse = None;
+    bench.look(4);
+    assert!(bench.slurm.calls().contains(&"release 11".into()));
+}
+
+/// Wants to be asked again at this very moment.
+struct Restless;
+
+impl Policy for Restless {
+    fn name(&self) -> &str {
+        "restless"
+    }
+
+    fn decide(&mut self, view: &View<'_>) -> Decision {
+        Decision::Wait { until: Some(view.now) }
+    }
+}
+
+#[test]
+fn a_policy_cannot_make_the_adapter_look_all_the_time() {
+    let mut bench = Bench::new(&[SQUEUE], Box::new(Restless), |_| ());
+    assert_eq!(bench.look(0), Duration::from_millis(500));
 }
 
 #[test]

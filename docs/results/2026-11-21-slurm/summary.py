@@ -1,0 +1,64 @@
+"""The tables of README.md from rows.csv.gz: python3 summary.py. Needs nothing but Python."""
+
+import csv
+import gzip
+import math
+import pathlib
+from collections import defaultdict
+from statistics import mean, stdev
+
+# 97.5 % quantiles of Student's t by degrees of freedom.
+T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+def read():
+    """Rows by who decides, then by seed."""
+    runs = defaultdict(lambda: defaultdict(list))
+    with gzip.open(pathlib.Path(__file__).with_name("rows.csv.gz"), "rt") as file:
+        for row in csv.DictReader(file):
+            runs[row["decides"]][int(row["seed"])].append(row)
+    return runs
+
+
+def average(rows, key):
+    return mean(float(row[key]) for row in rows)
+
+
+def interval(values):
+    """Mean and half of the 95 % interval."""
+    if len(values) < 2:
+        return mean(values), math.nan
+    return mean(values), T[len(values) - 1] * stdev(values) / math.sqrt(len(values))
+
+
+def main():
+    runs = read()
+    base = runs["slurm"]
+    print("| who decides | seeds | mean completion time, s | of that waiting, s | running, s | ratio to Slurm, paired |")
+    print("|---|---|---|---|---|---|")
+    for name, by_seed in runs.items():
+        seeds = sorted(by_seed)
+        all_rows = [row for seed in seeds for row in by_seed[seed]]
+        ratios = [average(by_seed[s], "completion_s") / average(base[s], "completion_s") for s in seeds if s in base]
+        ratio, half = interval(ratios)
+        told = "1" if name == "slurm" else f"{ratio:.3f} ± {half:.3f}"
+        figures = " | ".join(f"{average(all_rows, key):.2f}" for key in ["completion_s", "wait_s", "run_s"])
+        print(f"| {name} | {len(seeds)} | {figures} | {told} |")
+    print()
+    seeds = sorted({seed for by_seed in runs.values() for seed in by_seed})
+    print("| mean completion time, s | " + " | ".join(f"seed {seed}" for seed in seeds) + " |")
+    print("|---|" + "---|" * len(seeds))
+    for name, by_seed in runs.items():
+        cells = [f"{average(by_seed[s], 'completion_s'):.2f}" if s in by_seed else "" for s in seeds]
+        print(f"| {name} | " + " | ".join(cells) + " |")
+    print()
+    print("| jobs on | gpu1 (V100) | gpu2 (P100) | gpu3 (K80) | last job ends after, s |")
+    print("|---|---|---|---|---|")
+    for name, by_seed in runs.items():
+        all_rows = [row for rows in by_seed.values() for row in rows]
+        shares = [sum(row["node"] == node for row in all_rows) / len(all_rows) for node in ["gpu1", "gpu2", "gpu3"]]
+        ends = [max(float(row["arrival_s"]) + float(row["completion_s"]) for row in rows) for rows in by_seed.values()]
+        print(f"| {name} | " + " | ".join(f"{share:.0%}" for share in shares) + f" | {mean(ends):.0f} |")
+
+
+main()
