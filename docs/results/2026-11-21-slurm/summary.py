@@ -52,6 +52,16 @@ def main():
         cells = [f"{average(by_seed[s], 'completion_s'):.2f}" if s in by_seed else "" for s in seeds]
         print(f"| {name} | " + " | ".join(cells) + " |")
     print()
+    with open(pathlib.Path(__file__).with_name("simulated.csv")) as file:
+        simulated = {(row["decides"], int(row["seed"])): float(row["mean_completion_s"]) for row in csv.DictReader(file)}
+    print("| mean completion time, s | simulated | live | live over simulated | live minus simulated, s |")
+    print("|---|---|---|---|---|")
+    for name, by_seed in runs.items():
+        pairs = [(simulated[name, s], average(rows, "completion_s")) for s, rows in by_seed.items() if (name, s) in simulated]
+        if pairs:
+            (told, true), (ratio, half) = map(mean, zip(*pairs)), interval([live / sim for sim, live in pairs])
+            print(f"| {name} | {told:.2f} | {true:.2f} | {ratio:.3f} ± {half:.3f} | {true - told:.2f} |")
+    print()
     print("| jobs on | gpu1 (V100) | gpu2 (P100) | gpu3 (K80) | last job ends after, s |")
     print("|---|---|---|---|---|")
     for name, by_seed in runs.items():
