@@ -5,7 +5,7 @@ import gzip
 import math
 import pathlib
 from collections import defaultdict
-from statistics import mean, stdev
+from statistics import mean, median, stdev
 
 # 97.5 % quantiles of Student's t by degrees of freedom.
 T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -29,6 +29,16 @@ def interval(values):
     if len(values) < 2:
         return mean(values), math.nan
     return mean(values), T[len(values) - 1] * stdev(values) / math.sqrt(len(values))
+
+
+def turnarounds(rows, node):
+    """Seconds from the end of a job to the start of the next on a node whose four GPUs were all busy, while it waited."""
+    mine = [row for row in rows if row["node"] == node]
+    arrivals = {row["job"]: float(row["arrival_s"]) for row in mine}
+    starts = sorted((arrivals[row["job"]] + float(row["wait_s"]), arrivals[row["job"]]) for row in mine)
+    ends = sorted(arrivals[row["job"]] + float(row["completion_s"]) for row in mine)
+    pairs = zip(ends, starts[4:])
+    return [start - end for end, (start, arrival) in pairs if arrival < end]
 
 
 def main():
@@ -61,6 +71,13 @@ def main():
         if pairs:
             (told, true), (ratio, half) = map(mean, zip(*pairs)), interval([live / sim for sim, live in pairs])
             print(f"| {name} | {told:.2f} | {true:.2f} | {ratio:.3f} ± {half:.3f} | {true - told:.2f} |")
+    print()
+    print("| median, s | from submission to start on the empty cluster | from one job to the next on a GPU |")
+    print("|---|---|---|")
+    for name, by_seed in runs.items():
+        first = [float(row["wait_s"]) for rows in by_seed.values() for row in rows[:4]]
+        turns = [turn for rows in by_seed.values() for node in ["gpu1", "gpu2"] for turn in turnarounds(rows, node)]
+        print(f"| {name} | {median(first):.2f} | {median(turns):.2f} |")
     print()
     print("| jobs on | gpu1 (V100) | gpu2 (P100) | gpu3 (K80) | last job ends after, s |")
     print("|---|---|---|---|---|")
