@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use yardmaster_agent::explain::gain::Tail;
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     /// Serve ONNX models as a back end (needs yardmaster-backend beside this command)
     #[command(disable_help_flag = true)]
     Backend(Backend),
+    /// Let a policy place the held jobs of a Slurm partition
+    Slurm(Slurm),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),
@@ -408,6 +411,51 @@ pub(crate) struct Allocate {
     /// Write the answer as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// Let a policy place the held jobs of a Slurm partition
+///
+/// Reads squeue --json and sinfo --json, decides, and releases jobs on the nodes that the policy chose. Only jobs that are
+/// held and whose comment has the mark (`sbatch -H --comment=yardmaster`) are touched; docs/slurm.md is the guide.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Slurm {
+    /// Frozen policy
+    #[arg(long, value_name = "FILE", required_unless_present = "policy", conflicts_with = "policy")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Rule, such as mct or sjf (see `yardmaster policies`)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// Partition whose held jobs are placed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) partition: String,
+    /// Time between two looks at Slurm
+    #[arg(long, value_name = "2s|500ms", default_value = "2s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Do nothing while this file exists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) disable_file: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Look once and end; fails if Slurm cannot be reached
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// What to know of the site: types of GPUs, marks, run times
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A span from 10 milliseconds to an hour.
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(millis), _) => millis.parse::<f64>().map(|millis| millis / 1e3),
+        (None, Some(seconds)) => seconds.parse(),
+        (None, None) => text.parse(),
+    };
+    let seconds = seconds.ok().filter(|seconds| (0.01..=3600.0).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "give a time from 10ms to 3600s, such as 2s".to_owned())
 }
 
 /// Train a policy

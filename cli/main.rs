@@ -23,6 +23,7 @@ mod results;
 mod rows_csv;
 mod silence;
 mod simulate;
+mod slurm;
 mod speed;
 mod summary;
 mod train;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         Command::LoadInfer(args) => gateway::load(&args),
         Command::LiveCompare(args) => gateway::compare(&args),
         Command::Backend(args) => return gateway::backend_program(&args),
+        Command::Slurm(args) => slurm::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

@@ -6,3 +6,4 @@
 pub mod extender;
 pub mod gateway;
 pub mod load;
+pub mod slurm;
