@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build demo tune checkpoints results test lint libtorch clean
+.PHONY: help build demo tune checkpoints results test test-live lint libtorch python clean
 
 # The demo: about two minutes of training on two cores.
 SCENARIO ?= pool12
@@ -25,10 +25,13 @@ YARDMASTER := target/release/yardmaster
 TRAIN := target/release/yardmaster-train
 
 help: ## This list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 libtorch: ## Put libtorch into .libtorch/ (once; 440 MB)
 	@scripts/libtorch.sh
+
+python: ## Put the Python packages that some tests compare with into .venv/ (once; 150 MB)
+	@scripts/python.sh
 
 build: libtorch ## Build the command and the trainer
 	@cargo build --release --workspace --locked
@@ -60,6 +63,10 @@ results: ## Judge every policy in checkpoints/ on test episodes again, into its 
 
 test: libtorch ## Every test, the trainer's included
 	@cargo test --quiet --workspace --locked
+
+# One after another: each starts a cluster of its own, and they measure time.
+test-live: ## Tests against a real Slurm on loopback (root, Debian's slurm-wlm and munge); minutes
+	@cargo test --quiet --locked --package yardmaster --test live -- --ignored --nocapture --test-threads 1
 
 lint: libtorch ## Formatting and clippy, warnings denied
 	@cargo fmt --all --check

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use yardmaster_agent::explain::gain::Tail;
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Describe a trace, a scenario, a frozen policy or the catalogue
     Inspect(Inspect),
+    /// Translate a frozen policy for other runtimes (`yardmaster-train export` is what freezes one)
+    Export(Export),
     /// Place pods for good and measure how much of the GPUs they can use
     Pack(Pack),
     /// Solve a static allocation: who gets how much of what, which node, which path
@@ -53,6 +56,8 @@ pub(crate) enum Command {
     /// Serve ONNX models as a back end (needs yardmaster-backend beside this command)
     #[command(disable_help_flag = true)]
     Backend(Backend),
+    /// Let a policy place the held jobs of a Slurm partition
+    Slurm(Slurm),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),
@@ -138,6 +143,9 @@ pub(crate) struct Bench {
     /// With --trace: an episode is a window of so many jobs in a row, without overlap [default: one of all jobs]
     #[arg(long, value_name = "N", requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) jobs: Option<NonZeroUsize>,
+    /// With --jobs: the windows begin at these jobs, counted from 0, and may overlap, as in published protocols
+    #[arg(long, value_name = "N", value_delimiter = ',', requires = "jobs", conflicts_with = "episodes")]
+    pub(crate) starts: Vec<usize>,
     /// With --trace: how decisions are carried out [default: free]
     #[arg(long, value_enum, requires = "trace", conflicts_with_all = ["speed", "scenario"])]
     pub(crate) queue: Option<Queue>,
@@ -192,7 +200,7 @@ pub(crate) struct Bench {
 /// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tune {
-    /// Scenario: a built-in name or a TOML file
+    /// Scenario: a built-in name or a TOML file; or several with commas between, for one tuning that is to suit them all
     #[arg(long, value_name = "NAME|FILE.toml")]
     pub(crate) scenario: String,
     /// Policies, separated by commas, or all that have parameters
@@ -329,6 +337,30 @@ pub(crate) struct Inspect {
     pub(crate) svg: Option<PathBuf>,
 }
 
+/// Translate a frozen policy for other runtimes
+///
+/// The frozen file stays what a deployment loads: it alone has the golden outputs that are checked. To freeze the best
+/// checkpoint of a training run is another command, `yardmaster-train export --run DIR --out FILE.safetensors`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Export {
+    /// The frozen policy
+    #[arg(value_name = "FILE.safetensors")]
+    pub(crate) policy: PathBuf,
+    /// What to translate it to
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// The file to write (- for standard output)
+    #[arg(long, value_name = "FILE|-")]
+    pub(crate) out: PathBuf,
+}
+
+/// What a frozen policy can be translated to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// ONNX, for onnxruntime and others: batches of decisions, masks as inputs, the card in metadata_props
+    Onnx,
+}
+
 /// Place pods for good and measure how much of the GPUs they can use
 ///
 /// Pods arrive in random order until they ask for the given share of the cluster's GPUs, as in the experiment of "Beware
@@ -379,6 +411,51 @@ pub(crate) struct Allocate {
     /// Write the answer as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
+}
+
+/// Let a policy place the held jobs of a Slurm partition
+///
+/// Reads squeue --json and sinfo --json, decides, and releases jobs on the nodes that the policy chose. Only jobs that are
+/// held and whose comment has the mark (`sbatch -H --comment=yardmaster`) are touched; docs/slurm.md is the guide.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Slurm {
+    /// Frozen policy
+    #[arg(long, value_name = "FILE", required_unless_present = "policy", conflicts_with = "policy")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Rule, such as mct or sjf (see `yardmaster policies`)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) policy: Option<String>,
+    /// Partition whose held jobs are placed
+    #[arg(long, value_name = "NAME")]
+    pub(crate) partition: String,
+    /// Time between two looks at Slurm
+    #[arg(long, value_name = "2s|500ms", default_value = "2s", value_parser = interval)]
+    pub(crate) interval: Duration,
+    /// Do nothing while this file exists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) disable_file: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Look once and end; fails if Slurm cannot be reached
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// What to know of the site: types of GPUs, marks, run times
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// A span from 10 milliseconds to an hour.
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds = match (text.strip_suffix("ms"), text.strip_suffix('s')) {
+        (Some(millis), _) => millis.parse::<f64>().map(|millis| millis / 1e3),
+        (None, Some(seconds)) => seconds.parse(),
+        (None, None) => text.parse(),
+    };
+    let seconds = seconds.ok().filter(|seconds| (0.01..=3600.0).contains(seconds));
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "give a time from 10ms to 3600s, such as 2s".to_owned())
 }
 
 /// Train a policy

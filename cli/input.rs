@@ -34,8 +34,10 @@ pub(crate) fn scenario(name: &str) -> Result<Scenario> {
     if !name.ends_with(".toml") {
         return Ok(spec::builtin(name)?);
     }
-    let text = text(Path::new(name))?;
-    let scenario = Scenario::parse(&text, name)?;
+    let path = Path::new(name);
+    let beside = |trace: &str| path.parent().unwrap_or(Path::new("")).join(trace);
+    let read = |trace: &str| text(&beside(trace)).map_err(|error| format!("{error:#}"));
+    let scenario = Scenario::parse_with(&text(path)?, name, read)?;
     // The world does not know the rules, so that this key is checked here.
     registry::build(&scenario.spec().prior).with_context(|| format!("{name}: key `prior`"))?;
     Ok(scenario)

@@ -45,7 +45,7 @@ fn whole_catalog(json: Option<&Path>) -> Result<()> {
             let text = serde_json::to_string_pretty(&catalog::json(catalog))? + "\n";
             Output::open(path)?.write(&text)
         }
-        None => Output::Stdout.write(&catalog::text(catalog)),
+        None => Output::Stdout.write(catalog::text(catalog)),
     }
 }
 

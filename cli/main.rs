@@ -8,6 +8,7 @@ mod catalog;
 mod columns;
 mod distributions;
 mod explain;
+mod export;
 mod file;
 mod gateway;
 mod html;
@@ -22,6 +23,7 @@ mod results;
 mod rows_csv;
 mod silence;
 mod simulate;
+mod slurm;
 mod speed;
 mod summary;
 mod train;
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Results(args) => results::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),
         Command::Gateway(args) => gateway::gateway(&args),
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Command::LoadInfer(args) => gateway::load(&args),
         Command::LiveCompare(args) => gateway::compare(&args),
         Command::Backend(args) => return gateway::backend_program(&args),
+        Command::Slurm(args) => slurm::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

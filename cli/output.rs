@@ -77,19 +77,20 @@ impl Output {
     }
 
     /// Writes everything and lets the file appear.
-    pub(crate) fn write(self, text: &str) -> Result<()> {
+    pub(crate) fn write(self, content: impl AsRef<[u8]>) -> Result<()> {
+        let content = content.as_ref();
         match self {
-            Output::Stdout => match std::io::stdout().write_all(text.as_bytes()) {
+            Output::Stdout => match std::io::stdout().write_all(content) {
                 // A reader that has seen enough, such as `head`, is no error.
                 Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
                 result => result.context("cannot write to standard output"),
             },
             Output::Special(path) => {
-                std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+                std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
             }
             Output::File { path, mut draft } => {
                 let shown = path.display().to_string();
-                draft.write_all(text.as_bytes()).with_context(|| format!("cannot write {shown}"))?;
+                draft.write_all(content).with_context(|| format!("cannot write {shown}"))?;
                 draft.as_file().sync_all().with_context(|| format!("cannot write {shown}"))?;
                 draft.persist(&path).with_context(|| format!("cannot write {shown}"))?;
                 Ok(())

@@ -75,13 +75,13 @@ pub(crate) fn run(args: &Simulate) -> Result<()> {
     let quiet = [&json, &starts, &gantt].into_iter().flatten().any(Output::is_stdout);
     if !quiet {
         let title = format!("{} on {} (seed {})", report.policy, report.source, report.seed);
-        Output::Stdout.write(&summary::text(&title, &metrics, report.decisions_per_s))?;
+        Output::Stdout.write(summary::text(&title, &metrics, report.decisions_per_s))?;
     }
     if let Some(json) = json {
         json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
     if let Some(starts) = starts {
-        starts.write(&starts_csv(&sim))?;
+        starts.write(starts_csv(&sim))?;
     }
     if let Some(gantt) = gantt {
         let drawing = draw(&sim, gantt.is_stdout(), &report);

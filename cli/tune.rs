@@ -27,9 +27,10 @@ const HEAD: &str = "# Parameters chosen on validation episodes; see README.md in
 /// Runs the command.
 pub(crate) fn run(args: &Tune) -> Result<()> {
     let out = Output::open(&args.out)?;
-    let scenario = input::scenario(&args.scenario)?;
-    let policies = policies(args, &scenario)?;
-    let stage = Stage::new(&scenario, args)?;
+    let scenarios: Vec<Scenario> =
+        args.scenario.split(',').map(|name| input::scenario(name.trim())).collect::<Result<_>>()?;
+    let policies = policies(args, &scenarios)?;
+    let stage = Stage::new(&scenarios, args)?;
     let mut rules = Vec::new();
     for policy in &policies {
         match stage.tune(policy) {
@@ -41,21 +42,26 @@ pub(crate) fn run(args: &Tune) -> Result<()> {
     }
     stage.bar.finish_and_clear();
     let tuned = Tuned {
-        scenario: scenario.spec().name.clone(),
-        digest: scenario.digest(),
+        scenario: joined(&scenarios, |scenario| scenario.spec().name.clone()),
+        digest: joined(&scenarios, Scenario::digest),
         episodes: args.episodes,
         seed: args.seed,
         command: command(args),
         policies: rules,
     };
     if !out.is_stdout() {
-        Output::Stdout.write(&table(&tuned, &scenario))?;
+        Output::Stdout.write(table(&tuned, &scenarios))?;
     }
-    out.write(&format!("{HEAD}{}", toml::to_string(&tuned)?))
+    out.write(format!("{HEAD}{}", toml::to_string(&tuned)?))
+}
+
+/// What each scenario says, with commas between.
+fn joined(scenarios: &[Scenario], each: impl Fn(&Scenario) -> String) -> String {
+    scenarios.iter().map(each).collect::<Vec<_>>().join(",")
 }
 
 /// The policies asked for; of `all`, those that have something to tune.
-fn policies(args: &Tune, scenario: &Scenario) -> Result<Vec<String>> {
+fn policies(args: &Tune, scenarios: &[Scenario]) -> Result<Vec<String>> {
     if args.policies != "all" {
         let policies = registry::split_list(&args.policies);
         // Mistakes are told before the work begins.
@@ -66,11 +72,13 @@ fn policies(args: &Tune, scenario: &Scenario) -> Result<Vec<String>> {
         }
         return Ok(policies);
     }
-    let world = scenario.world(Split::Validation.seed(args.seed, 0))?;
-    let mut policies = Vec::new();
-    for name in registry::standard(&world) {
-        if has_parameters(name)? {
-            policies.push(name.to_owned());
+    let mut policies: Vec<String> = Vec::new();
+    for scenario in scenarios {
+        let world = scenario.world(Split::Validation.seed(args.seed, 0))?;
+        for name in registry::standard(&world) {
+            if has_parameters(name)? && !policies.iter().any(|policy| policy == name) {
+                policies.push(name.to_owned());
+            }
         }
     }
     Ok(policies)
@@ -85,30 +93,48 @@ fn command(args: &Tune) -> String {
     )
 }
 
-/// The validation episodes, generated when they are first played.
+/// The validation episodes, generated when they are first played. Those of several scenarios take turns.
 struct Stage<'a> {
-    scenario: &'a Scenario,
+    scenarios: &'a [Scenario],
     seeds: Vec<u64>,
     worlds: Vec<OnceLock<Result<Arc<World>, String>>>,
     bar: ProgressBar,
 }
 
 impl<'a> Stage<'a> {
-    fn new(scenario: &'a Scenario, args: &Tune) -> Result<Stage<'a>> {
-        let seeds: Vec<u64> =
-            (0..args.episodes).map(|number| Split::Validation.seed(args.seed, number)).collect();
+    fn new(scenarios: &'a [Scenario], args: &Tune) -> Result<Stage<'a>> {
+        let numbers = (0..args.episodes).flat_map(|number| vec![number; scenarios.len()]);
+        let seeds: Vec<u64> = numbers.map(|number| Split::Validation.seed(args.seed, number)).collect();
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template("{spinner} {msg}: {pos} runs, {per_sec}, {elapsed}")?);
-        Ok(Stage { scenario, worlds: seeds.iter().map(|_| OnceLock::new()).collect(), seeds, bar })
+        Ok(Stage { scenarios, worlds: seeds.iter().map(|_| OnceLock::new()).collect(), seeds, bar })
     }
 
     fn tune(&self, policy: &str) -> Result<Tuning, TuneError> {
         let rounds = Cell::new(0);
+        let units = self.units(policy)?;
         tune(policy, self.seeds.len(), |asked| {
             rounds.set(rounds.get() + 1);
             self.bar.set_message(format!("{policy}, round {}", rounds.get()));
-            self.play(asked)
+            let answers = asked.iter().zip(self.play(asked));
+            answers.map(|((_, episode), answer)| Ok(answer? / units[episode % units.len()])).collect()
         })
+    }
+
+    /// What the objective of each scenario is measured in, (scenarios): its own unit where it is the only one; else the
+    /// policy's mean there before it is tuned, so that scenarios count alike.
+    fn units(&self, policy: &str) -> Result<Vec<f64>, TuneError> {
+        if let [_] = self.scenarios {
+            return Ok(vec![1.0]);
+        }
+        let all: Vec<(String, usize)> = (0..self.seeds.len()).map(|at| (policy.to_owned(), at)).collect();
+        let mut sums = vec![0.0; self.scenarios.len()];
+        for (at, answer) in self.play(&all).into_iter().enumerate() {
+            sums[at % self.scenarios.len()] +=
+                answer.map_err(|why| TuneError::Failed { policy: policy.to_owned(), why })?;
+        }
+        let episodes = (self.seeds.len() / self.scenarios.len()) as f64;
+        Ok(sums.into_iter().map(|sum| (sum / episodes).max(1e-12)).collect())
     }
 
     /// The objective of each policy in its episode, or why there is none.
@@ -126,7 +152,8 @@ impl<'a> Stage<'a> {
 
     fn objective(&self, policy: &str, episode: usize) -> Result<f64, String> {
         let seed = self.seeds[episode];
-        let generate = || self.scenario.world(seed).map(Arc::new).map_err(|error| error.to_string());
+        let scenario = &self.scenarios[episode % self.scenarios.len()];
+        let generate = || scenario.world(seed).map(Arc::new).map_err(|error| error.to_string());
         let world = self.worlds[episode].get_or_init(generate).as_ref().map_err(Clone::clone)?;
         let contestant = Contestant::rule(policy).map_err(|error| error.to_string())?;
         Ok(contestant.try_play(world, seed)?.objective)
@@ -145,7 +172,7 @@ fn rule(policy: &str, tuning: &Tuning) -> TunedRule {
     }
 }
 
-fn table(tuned: &Tuned, scenario: &Scenario) -> String {
+fn table(tuned: &Tuned, scenarios: &[Scenario]) -> String {
     let mut table = Table::new();
     let header = ["policy", "tuned", "tried", "mean before", "mean after", "after / before"];
     table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(header);
@@ -163,10 +190,15 @@ fn table(tuned: &Tuned, scenario: &Scenario) -> String {
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let objective = scenario.spec().objective;
-    let (name, unit) = (objective.name(), objective.unit());
+    let objective = match scenarios {
+        [scenario] => {
+            let objective = scenario.spec().objective;
+            format!("{} [{}]", objective.name(), objective.unit())
+        }
+        _ => "each objective over its mean before, averaged over the scenarios".to_owned(),
+    };
     format!(
-        "{}: {name} [{unit}], {} validation episodes (seed {})\n\n{table}\n",
+        "{}: {objective}, {} validation episodes (seed {})\n\n{table}\n",
         tuned.scenario, tuned.episodes, tuned.seed
     )
 }

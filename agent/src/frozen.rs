@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
@@ -151,6 +151,14 @@ pub enum FrozenError {
         /// What the policy expects.
         expected: String,
     },
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The file cannot be written.
     #[error("cannot write {path}: {source}")]
     Io {
@@ -279,6 +287,14 @@ pub fn to_bytes(frozen: &Frozen) -> Result<Vec<u8>, FrozenError> {
     let file = safetensors::serialize(views, Some(HashMap::from([(CARD.to_owned(), card)])))?;
     check_limits(&file)?;
     Ok(file)
+}
+
+/// Reads a frozen policy from a file, of which no more than [`MAX_FILE`] bytes are taken; otherwise as [`read`].
+pub fn load(path: &Path) -> Result<Frozen, FrozenError> {
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(path).and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes));
+    opened.map_err(|source| FrozenError::Read { path: path.display().to_string(), source })?;
+    read(&bytes)
 }
 
 /// Reads a frozen policy, or says what is wrong with it. The golden cases are checked for shape and not computed.

@@ -21,9 +21,9 @@ pub struct Origin {
     pub mask_rule: String,
     /// The objective it was trained on.
     pub objective: String,
-    /// Name of the scenario it was trained on.
+    /// Name of the scenario it was trained on; several with commas between them.
     pub scenario: String,
-    /// Digest of that scenario.
+    /// Digest of that scenario, or of each.
     pub scenario_digest: String,
     /// The training command.
     pub command: String,
@@ -33,8 +33,20 @@ pub struct Origin {
     pub seed: u64,
     /// Decisions it was trained on.
     pub steps: u64,
-    /// Benchmark rows, as the benchmark wrote them.
+    /// What it was worth on test episodes, as the benchmark wrote it; see [`Origin::benchmarks`].
     pub benchmark: serde_json::Value,
+}
+
+impl Origin {
+    /// What the card says of the policy's worth, by scenario: of the one that it was made for, or of each of several.
+    pub fn benchmarks(&self) -> Vec<(&str, &serde_json::Value)> {
+        match self.benchmark["scenarios"].as_array() {
+            Some(each) => {
+                each.iter().map(|one| (one["scenario"].as_str().unwrap_or_default(), one)).collect()
+            }
+            None => vec![(&self.scenario, &self.benchmark)],
+        }
+    }
 }
 
 /// The JSON card in the file's header.

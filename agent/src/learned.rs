@@ -1,12 +1,13 @@
 //! A learned policy: observe, score the candidates, take the best.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::{Observation, Observer, Schema};
 use yardmaster_env::view::{Decision, View};
 
-use crate::frozen::{Frozen, FrozenError};
+use crate::frozen::{self, Frozen, FrozenError};
 use crate::net::{PolicyNet, Scratch, first_highest};
 use crate::policy::Policy;
 use crate::registry::{self, RegistryError};
@@ -41,6 +42,13 @@ impl Learned {
     pub fn with_prior(name: impl Into<String>, net: Arc<PolicyNet>, prior: Box<dyn Policy>) -> Learned {
         let (observer, scratch) = Default::default();
         Learned { name: name.into(), net, prior, observer, scratch }
+    }
+
+    /// The frozen policy of a file, named after it, checked as by [`Learned::from_frozen`].
+    pub fn load(path: impl AsRef<Path>) -> Result<Learned, LearnedError> {
+        let path = path.as_ref();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        Learned::from_frozen(name, &frozen::load(path)?)
     }
 
     /// A frozen policy, refused if its features are not ours or its golden outputs are not reproduced.

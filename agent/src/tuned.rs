@@ -113,9 +113,9 @@ impl Tuned {
         Ok(tuned)
     }
 
-    /// Whether it was made for a scenario that says the same.
+    /// Whether it was made for a scenario that says the same, or for one that this is a larger or smaller edition of.
     pub fn is_for(&self, scenario: &Scenario) -> bool {
-        self.digest == scenario.digest()
+        self.digest == scenario.digest() || scenario.scaled_from() == Some(&self.digest)
     }
 
     /// Refuses another scenario than the one it was made for.

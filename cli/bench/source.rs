@@ -26,7 +26,8 @@ pub(crate) enum Source {
     Trace(Box<Windows>),
 }
 
-/// Parts of a trace, of equally many jobs in a row each, that do not overlap. Each is played on an empty cluster.
+/// Parts of a trace, of equally many jobs in a row each, that do not overlap unless the arguments say where they begin. Each
+/// is played on an empty cluster.
 pub(crate) struct Windows {
     /// The file.
     name: String,
@@ -140,17 +141,20 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     let all = whole.workload.len();
     let jobs = args.jobs.map_or(all, usize::from);
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
-    let first = draw(all / jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
+    let first = first_jobs(all, jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
     let digest = trace_digest(&whole, jobs);
-    let catalog = *trace.catalog;
-    Ok(Windows {
-        name,
-        catalog,
-        whole,
-        jobs,
-        first: first.into_iter().map(|window| window * jobs).collect(),
-        digest,
-    })
+    Ok(Windows { name, catalog: *trace.catalog, whole, jobs, first, digest })
+}
+
+/// The first job of each window.
+fn first_jobs(all: usize, jobs: usize, args: &Bench) -> Result<Vec<usize>> {
+    if args.starts.is_empty() {
+        return Ok(draw(all / jobs, args)?.into_iter().map(|window| window * jobs).collect());
+    }
+    if let Some(start) = args.starts.iter().find(|start| **start > all - jobs) {
+        bail!("--starts {start}: a window of --jobs {jobs} can begin at {} at the latest", all - jobs);
+    }
+    Ok(args.starts.clone())
 }
 
 /// The numbers of the windows to be played, of `count` that lie side by side: all, or as many as asked for, drawn

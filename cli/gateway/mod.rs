@@ -163,7 +163,7 @@ pub(crate) fn load(args: &LoadInfer) -> Result<()> {
     let report = Report::of(&outcomes);
     match json {
         Some(json) => json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?,
-        None => Output::Stdout.write(&summary(&report))?,
+        None => Output::Stdout.write(summary(&report))?,
     }
     csv.map_or(Ok(()), |csv| csv.write(&requests_csv(&outcomes)?))
 }
@@ -244,7 +244,7 @@ pub(crate) fn compare(args: &LiveCompare) -> Result<()> {
         let written = Written { config: &config.raw, rows: &rows };
         json.write(&(serde_json::to_string_pretty(&written)? + "\n"))?;
     }
-    markdown.unwrap_or(Output::Stdout).write(&table(&rows))
+    markdown.unwrap_or(Output::Stdout).write(table(&rows))
 }
 
 fn contestant(name: String, arguments: Vec<String>, checkpoint: Option<PathBuf>) -> Contestant {

@@ -4,6 +4,8 @@
 //! so that requests every millisecond and jobs every hour are treated alike. Nothing is stored but sums, which an
 //! arrival updates in constant time; to ask changes nothing, so that no answer depends on who asked when.
 
+use serde::{Deserialize, Serialize};
+
 use crate::units::{Span, Time};
 
 /// Time scales of the moving averages, in arrivals at the mean rate so far, from fast to slow.
@@ -15,7 +17,8 @@ const TREND: usize = 1;
 const SQUARINGS: u32 = 3;
 
 /// Forecasts for each stream of requests and for all jobs together.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Forecast {
     all: Rates,
     streams: Vec<Rates>,
@@ -25,6 +28,19 @@ impl Forecast {
     /// Before the first arrival; streams are numbered from 0.
     pub fn new(streams: usize) -> Forecast {
         Forecast { all: Rates::default(), streams: vec![Rates::default(); streams] }
+    }
+
+    /// Whether it can be one that stands at `now`: finite numbers, nothing in the future, so many streams.
+    pub(crate) fn is_sound(&self, now: Time, streams: usize) -> bool {
+        let sound = |rates: &Rates| {
+            let Moments { arrivals_1, seconds_1, seconds_2 } = rates.trend;
+            let sums = [rates.count, rates.gap_s, rates.pace, arrivals_1, seconds_1, seconds_2];
+            let sums = sums.iter().chain(&rates.arrivals).chain(&rates.seconds);
+            rates.last <= now
+                && rates.first.is_none_or(|first| first <= rates.last)
+                && sums.clone().all(|sum| sum.is_finite())
+        };
+        sound(&self.all) && self.streams.iter().all(sound) && self.streams.len() <= streams
     }
 
     /// Takes in an arrival, no earlier than the last; `stream` if it is a request.
@@ -63,9 +79,12 @@ impl Forecast {
 }
 
 /// Sums over the past, in which what is `u` old weighs `exp(-u / scale)`. The first arrival only starts the clock.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Rates {
+    #[serde(rename = "first_ns")]
     first: Option<Time>,
+    #[serde(rename = "last_ns")]
     last: Time,
     /// Arrivals after the first.
     count: f64,
@@ -83,7 +102,8 @@ struct Rates {
 /// First and second moments of age at the scale of the trend, with which a line is fitted to the rate by discounted
 /// least squares. That is double exponential smoothing (Holt 1957; with one time scale Brown 1963) in continuous time,
 /// which unlike the recursions starts without a bias.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Moments {
     /// Sum of the ages of arrivals.
     arrivals_1: f64,

@@ -23,6 +23,7 @@ pub mod releases;
 pub mod rules;
 pub mod serving;
 pub mod sim;
+pub mod snapshot;
 pub mod spec;
 mod suggest;
 #[cfg(test)]

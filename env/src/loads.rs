@@ -86,6 +86,26 @@ impl Loads {
         Loads { rules: Arc::new(rules), residency }
     }
 
+    /// The same rules with other things loaded.
+    pub(crate) fn with_residency(&self, residency: Residency) -> Loads {
+        Loads { rules: Arc::clone(&self.rules), residency }
+    }
+
+    /// How models come and go.
+    pub fn rules(&self) -> &LoadRules {
+        &self.rules
+    }
+
+    /// A model as [`Residency`] knows it; the variant is its place in the catalogue.
+    pub fn model(&self, model: InferenceId, variant: u16) -> Model {
+        self.needs(ModelBatch { model, variant, batch: 0 }).0
+    }
+
+    /// The model and the variant behind a key of [`Loads::model`].
+    pub fn named(key: u32) -> (InferenceId, u16) {
+        (InferenceId((key >> 16) as u16), key as u16)
+    }
+
     /// What is on each device.
     pub fn residency(&self) -> &Residency {
         &self.residency

@@ -4,6 +4,7 @@
 
 mod error;
 mod options;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::serving::{Batches, Late, Serving, is_default};
 use crate::sim::World;
 use crate::suggest;
 use crate::timing::Timing;
+use crate::trace::swf;
 use crate::units::{NodeId, Span, Time};
 use crate::view::Discipline;
 use crate::workload::{Class, Datasets, Elastic, Faults, Source, WorkloadError, classify, surprise_memory};
@@ -144,6 +146,8 @@ pub struct Scenario {
     cluster: Cluster,
     /// Nodes by the name of their group.
     groups: BTreeMap<String, Vec<NodeId>>,
+    /// Digest of the scenario that this is a larger or smaller edition of.
+    scaled_from: Option<String>,
     /// The catalogue with what was measured, if that was brought along.
     own: Option<Arc<Catalog>>,
 }
@@ -160,6 +164,15 @@ pub enum Split {
 }
 
 impl Split {
+    /// The split that a seed is of; seeds that were not made by [`Split::seed`] may belong to none, and count as test.
+    pub fn of(seed: u64) -> Split {
+        match seed >> 62 {
+            0 => Split::Train,
+            1 => Split::Validation,
+            _ => Split::Test,
+        }
+    }
+
     /// The seed of episode `number`, for a base seed that anyone may choose. The two highest bits name the split.
     pub fn seed(self, base: u64, number: u64) -> u64 {
         let tag = match self {
@@ -184,6 +197,27 @@ impl Scenario {
     pub fn parse(text: &str, file: &str) -> Result<Scenario, SpecError> {
         let spec: Spec = toml::from_str(text)
             .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
+        Scenario::new(spec, file)
+    }
+
+    /// As [`Scenario::parse`]; a trace that the scenario names is asked for with `read`, which gives the text of a file
+    /// or says why it cannot.
+    ///
+    /// # Errors
+    /// What is wrong in either file.
+    pub fn parse_with(
+        text: &str,
+        file: &str,
+        read: impl FnOnce(&str) -> Result<String, String>,
+    ) -> Result<Scenario, SpecError> {
+        let mut spec: Spec = toml::from_str(text)
+            .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
+        if let Source::Recorded(source) = spec.workload {
+            let fail = |why: String| SpecError::Trace { file: file.to_owned(), why };
+            let trace = read(&source.file).map_err(fail)?;
+            let trace = swf::parse(&trace, &source.file).map_err(|why| fail(why.to_string()))?;
+            spec.workload = Source::Recorded(source.with_trace(trace.workload));
+        }
         Scenario::new(spec, file)
     }
 
@@ -242,8 +276,15 @@ impl Scenario {
                 ));
             }
         }
-        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, own };
-        scenario.world(Split::Validation.seed(0, 0)).map_err(|why| why.with_file(file))?;
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, scaled_from: None, own };
+        let splits: &[Split] = match scenario.spec.workload {
+            // Each split has another part of a trace, which may be too short.
+            Source::Recorded(_) => &[Split::Train, Split::Validation, Split::Test],
+            _ => &[Split::Validation],
+        };
+        for split in splits {
+            scenario.world(split.seed(0, 0)).map_err(|why| why.with_file(file))?;
+        }
         Ok(scenario)
     }
 
@@ -420,8 +461,19 @@ pub const BUILTIN: &[(&str, &str)] = builtin![
     "datacenter",
 ];
 
-/// The built-in scenario of this name.
+/// The built-in scenario of this name; `pool12@4` is `pool12` on four times the nodes, see [`Scenario::scaled`].
+///
+/// # Errors
+/// A name or a factor that there is not.
 pub fn builtin(name: &str) -> Result<Scenario, SpecError> {
+    if let Some((base, factor)) = name.split_once('@') {
+        let base = builtin(base)?;
+        let factor = factor.parse().map_err(|_| SpecError::Unknown {
+            name: name.to_owned(),
+            near: format!("write {}@2 for twice the nodes", base.spec.name),
+        })?;
+        return base.scaled(factor);
+    }
     let found = BUILTIN.iter().find(|(known, _)| *known == name);
     let (_, text) = found.ok_or_else(|| SpecError::Unknown {
         name: name.to_owned(),

@@ -61,20 +61,20 @@ pub struct MemoryRules {
 
 /// Batch latencies of one inference model.
 #[derive(Clone, Debug, PartialEq)]
-struct Latencies {
-    model: InferenceId,
+pub(crate) struct Latencies {
+    pub(crate) model: InferenceId,
     /// Those that are accurate enough, the reference first.
-    variants: Vec<Rows>,
+    pub(crate) variants: Vec<Rows>,
 }
 
 /// Batch latencies of one variant.
 #[derive(Clone, Debug, PartialEq)]
-struct Rows {
+pub(crate) struct Rows {
     /// Its place in the catalogue.
-    variant: u16,
-    accuracy: f64,
+    pub(crate) variant: u16,
+    pub(crate) accuracy: f64,
     /// By kind slot, then `batch - 1`; empty where the model does not run, [`Span::MAX`] for a size there is not.
-    by_kind: Vec<Vec<Span>>,
+    pub(crate) by_kind: Vec<Vec<Span>>,
 }
 
 impl Timing {
@@ -112,6 +112,37 @@ impl Timing {
         timing
     }
 
+    /// A table of machines and models without jobs; see [`Timing::with_jobs`]. Streams are ascending by model; `steps`
+    /// are (speeds, kinds), 0 where they do not run.
+    pub(crate) fn bare(
+        kinds: Vec<KindId>,
+        classes: Vec<DeviceClass>,
+        steps: Vec<Vec<f64>>,
+        streams: Vec<Latencies>,
+    ) -> Timing {
+        debug_assert!(streams.is_sorted_by_key(|stream| stream.model), "streams are found by their model");
+        Timing { kinds, classes, jobs: Vec::new(), steps, streams: Arc::new(streams), ways: BTreeMap::new() }
+    }
+
+    /// The same machines and models with other jobs: (jobs, kinds), [`Span::MAX`] where one does not run or is a
+    /// request, and the ways of those that leave a choice.
+    pub(crate) fn with_jobs(&self, jobs: Vec<Span>, ways: BTreeMap<usize, Vec<Way>>) -> Timing {
+        debug_assert_eq!(jobs.len() % self.kinds.len().max(1), 0, "a row of the table is incomplete");
+        let Timing { kinds, classes, steps, streams, .. } = self;
+        let (kinds, classes, steps) = (kinds.clone(), classes.clone(), steps.clone());
+        Timing { kinds, classes, jobs, steps, streams: Arc::clone(streams), ways }
+    }
+
+    /// What [`Timing::bare`] takes of streams.
+    pub(crate) fn latencies(&self) -> &[Latencies] {
+        &self.streams
+    }
+
+    /// What [`Timing::bare`] takes of step speeds.
+    pub(crate) fn steps(&self) -> &[Vec<f64>] {
+        &self.steps
+    }
+
     fn push(&mut self, catalog: &Catalog, job: &Job) {
         for slot in 0..self.kinds.len() {
             self.jobs.push(self.estimate(catalog, slot, job).unwrap_or(Span::MAX));
@@ -119,7 +150,7 @@ impl Timing {
     }
 
     /// A job's duration on a kind as its scheduler estimates it.
-    fn estimate(&self, catalog: &Catalog, slot: KindSlot, job: &Job) -> Option<Span> {
+    pub(crate) fn estimate(&self, catalog: &Catalog, slot: KindSlot, job: &Job) -> Option<Span> {
         match job.task {
             Task::Rigid { requested } => Some(requested),
             Task::Training { model, batch, samples } => {
@@ -351,7 +382,12 @@ impl Timing {
 }
 
 impl Latencies {
-    fn new(catalog: &Catalog, kinds: &[KindId], model: InferenceId, floor: Option<f64>) -> Latencies {
+    pub(crate) fn new(
+        catalog: &Catalog,
+        kinds: &[KindId],
+        model: InferenceId,
+        floor: Option<f64>,
+    ) -> Latencies {
         let table = |variant: u16, kind: KindId| {
             (1..=catalog.variant_max_batch(model, variant, kind).min(MAX_BATCH))
                 .map_while(|batch| catalog.variant_latency(model, variant, kind, batch))

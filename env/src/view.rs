@@ -152,6 +152,39 @@ pub struct History {
     pub forecast: Forecast,
 }
 
+impl History {
+    /// Takes in an arrival that can be served: its `gang`, its `shortest` time, the time that it takes by kind slot
+    /// ([`None`] where it does not run), and its stream if it is a request. Arrivals come in order of time.
+    pub fn arrive(
+        &mut self,
+        arrival: Time,
+        gang: u32,
+        shortest: Span,
+        spans: &[Option<Span>],
+        stream: Option<usize>,
+    ) {
+        let work = (shortest.as_secs_f64() * f64::from(gang)).max(1e-9);
+        self.arrivals += 1;
+        self.sum_ln_work += libm::log(work);
+        self.sum_work += work;
+        self.lose(work, spans);
+        self.first.get_or_insert(arrival);
+        self.forecast.arrive(arrival, stream);
+    }
+
+    /// What the work would lose on each kind.
+    fn lose(&mut self, work: f64, spans: &[Option<Span>]) {
+        let Some(best) = spans.iter().flatten().min() else { return };
+        self.losses.resize(spans.len(), (0.0, 0.0));
+        for (losses, span) in self.losses.iter_mut().zip(spans) {
+            let Some(here) = span else { continue };
+            let loss = libm::log(here.as_secs_f64().max(1e-12) / best.as_secs_f64().max(1e-12));
+            losses.0 += work;
+            losses.1 += work * loss;
+        }
+    }
+}
+
 /// What a job has received, if it can be cut off and go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {

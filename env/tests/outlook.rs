@@ -72,6 +72,34 @@ fn a_future_that_is_the_truth_comes_out_as_the_truth() {
     }
 }
 
+/// What truly comes, as far as it is looked at: the same course until then, and nothing after.
+#[test]
+fn the_truth_can_be_cut_off_after_some_arrivals() {
+    for scenario in scenarios() {
+        let name = &scenario.spec().name;
+        let world = Arc::new(scenario.world(Split::Test.seed(8, 0)).unwrap());
+        for moment in [0, 30] {
+            let mut sim = Simulator::new(Arc::clone(&world));
+            play(&mut sim, moment);
+            let Some(arrived) = sim.next_decision().map(|view| view.jobs.len()) else { continue };
+            let Some(outlook) = sim.view().outlook else { continue };
+            let mut short = outlook.clairvoyant_for(5);
+            let end = (arrived + 5).min(world.workload.len());
+            assert_eq!(short.records().len(), end, "{name}");
+            play(&mut short, usize::MAX);
+            let ended = |state| matches!(state, State::Finished | State::Dropped | State::Refused);
+            assert!(short.records().iter().all(|record| ended(record.state)), "{name}");
+            let mut truth = outlook.clairvoyant();
+            let mut whole = outlook.clairvoyant_for(usize::MAX);
+            if world.workload.len() < 500 {
+                play(&mut truth, usize::MAX);
+                play(&mut whole, usize::MAX);
+                assert_eq!(truth.digest(), whole.digest(), "{name}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_scenario_can_be_imagined_at_any_moment() {
     for scenario in scenarios() {

@@ -3,5 +3,7 @@
 //! Everything with a socket, a clock or an async runtime lives here, so that `yardmaster-env` and `yardmaster-agent`
 //! stay pure and a program that only wants decisions links neither.
 
+pub mod extender;
 pub mod gateway;
 pub mod load;
+pub mod slurm;

@@ -199,6 +199,59 @@ fn windows_of_a_trace_are_episodes() {
     assert!(bench.fails("bench --scenario tiny --jobs 4").contains("--jobs"));
 }
 
+/// As published protocols have it: windows that begin at given jobs and may overlap.
+#[test]
+fn windows_begin_where_they_are_told_to() {
+    let bench = Bench::new();
+    let trace = small_swf();
+    let command = format!("bench --trace {trace} --jobs 10 --queue commit --policies fcfs --json -");
+    let list = bench.json(&format!("{command} --starts 7,2,29"));
+    assert_eq!(list[0]["windows"]["first"], serde_json::json!([7, 2, 29]));
+    let side_by_side = bench.json(&command);
+    let beside = bench.json(&format!("{command} --starts 20,0,10"));
+    let each = |list: &Value| list[0]["policies"][0]["per_episode"].as_array().unwrap().clone();
+    let [first, second, third] = &each(&side_by_side)[..] else { panic!("three windows") };
+    assert_eq!(each(&beside), [third.clone(), first.clone(), second.clone()]);
+    let error = bench.fails(&format!("{command} --starts 30"));
+    assert!(error.contains("--starts 30") && error.contains("at 29 at the latest"), "{error}");
+}
+
+/// A trace as a scenario: sequences of its first part to learn from, of its last to report on.
+#[test]
+fn a_scenario_may_be_a_trace() {
+    let bench = Bench::new();
+    bench.put("jobs.swf", std::fs::read_to_string(small_swf()).unwrap());
+    let scenario = |table: &str| {
+        format!(
+            "name = \"recorded\"\nabout = \"a trace\"\ndiscipline = \"commit\"\nprior = \"sjf\"\n\
+             objective = {{ kind = \"slowdown\", floor_s = 10.0 }}\n\
+             [[nodes]]\nname = \"pool\"\nkind = \"processor\"\ncount = 16\ndevices = 4\n[workload.recorded]\n{table}"
+        )
+    };
+    bench.put("recorded.toml", scenario("file = \"jobs.swf\"\njobs = 8\n"));
+    let list = bench.json("bench --scenario recorded.toml --policies fcfs,sjf --episodes 6 --json -");
+    let one = list[0]["policies"][0]["per_episode"].as_array().unwrap();
+    assert_eq!(one.len(), 6);
+    bench.put("absent.toml", scenario("file = \"absent.swf\"\njobs = 8\n"));
+    let error = bench.fails("bench --scenario absent.toml --policies fcfs");
+    assert!(error.contains("absent.toml") && error.contains("absent.swf"), "{error}");
+    bench.put("long.toml", scenario("file = \"jobs.swf\"\njobs = 30\n"));
+    let error = bench.fails("bench --scenario long.toml --policies fcfs");
+    assert!(error.contains("fewer jobs than a sequence"), "{error}");
+}
+
+#[test]
+fn one_tuning_may_be_for_several_scenarios() {
+    let bench = Bench::new();
+    let table = bench.ok("tune --scenario tiny,serving-burst --policies price(fetch=1,preempt=0,migrate=0,width=0)+tardiness(cap=0.7,patience=0.8) --episodes 2 --out both.toml");
+    assert!(table.contains("averaged over the scenarios"), "{table}");
+    let tuned: toml::Table = bench.get("both.toml").parse().unwrap();
+    assert_eq!(tuned["scenario"].as_str(), Some("tiny,serving-burst"));
+    let before = tuned["policies"][0]["before"]["value"].as_float().unwrap();
+    let after = tuned["policies"][0]["after"]["value"].as_float().unwrap();
+    assert!((before - 1.0).abs() < 1e-9 && after <= before, "{before} {after}");
+}
+
 #[test]
 fn a_trace_without_machines_takes_those_of_a_scenario() {
     let bench = Bench::new();

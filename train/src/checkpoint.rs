@@ -15,6 +15,9 @@ use crate::config::Config;
 use crate::init::critic_layout;
 use crate::ppo::{Learner, Network};
 
+/// Name of the mean of the policy's weights.
+const AVERAGE: &str = "policy.average";
+
 /// Counters and settings, in the header. Random numbers need no state: they derive from seed and iteration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -78,16 +81,17 @@ pub fn read(path: &Path) -> Result<(Progress, Learner)> {
     let [policy_steps, critic_steps] = progress.adam_steps;
     let policy = network("policy", Layout::policy(&progress.dims, sizes), policy_steps)?;
     let critic = network("critic", critic_layout(&progress.dims, sizes, progress.future), critic_steps)?;
-    Ok((progress, Learner { policy, critic }))
+    let average = values(&file, AVERAGE, policy.layout.total())?;
+    Ok((progress, Learner { policy, critic, average }))
 }
 
 fn arrays(learner: &Learner) -> impl Iterator<Item = (String, &[f32])> {
-    [("policy", &learner.policy.adam), ("critic", &learner.critic.adam)].into_iter().flat_map(
-        |(name, adam)| {
-            let parts = [("params", &adam.params), ("first", &adam.first), ("second", &adam.second)];
-            parts.map(|(part, values)| (format!("{name}.{part}"), values.as_slice()))
-        },
-    )
+    let networks = [("policy", &learner.policy.adam), ("critic", &learner.critic.adam)];
+    let own = networks.into_iter().flat_map(|(name, adam)| {
+        let parts = [("params", &adam.params), ("first", &adam.first), ("second", &adam.second)];
+        parts.map(|(part, values)| (format!("{name}.{part}"), values.as_slice()))
+    });
+    own.chain([(AVERAGE.to_owned(), learner.average.as_slice())])
 }
 
 fn values(file: &SafeTensors<'_>, name: &str, length: usize) -> Result<Vec<f32>> {

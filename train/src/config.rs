@@ -65,9 +65,9 @@ pub struct Config {
     pub teach_prior: u64,
     /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior.
     pub teach_tail: u64,
-    /// Share of the decisions that the teacher is asked about.
-    pub teach_share: f32,
-    /// Futures that the teacher tries actions on.
+    /// Of how many decisions of an episode the teacher is asked, about.
+    pub teach_states: usize,
+    /// Futures that the teacher imagines to try actions on; 0 for the one that truly comes.
     pub teach_futures: usize,
     /// Arrivals in each of them.
     pub teach_horizon: usize,
@@ -84,8 +84,15 @@ pub struct Config {
     /// Weight of imitating the prior in these passes, in mean regrets, at the start; it falls to a fifth. Without it a
     /// policy that waits always, which costs next to nothing at each single decision, is hard to leave.
     pub teach_imitate: f32,
+    /// How much of the mean of the policy's weights is kept at each of these iterations; the mean is what is validated,
+    /// what decides in the futures, and what PPO begins with. 0 for the last weights alone.
+    pub teach_average: f32,
+    /// The same for each iteration of PPO, whose mean is what is validated and exported.
+    pub average: f32,
     /// Iterations of PPO in which only the critic learns.
     pub critic_first: u64,
+    /// Validation episodes that decide which checkpoint is best; shared out where there are several scenarios.
+    pub validation_episodes: usize,
     /// Iterations between validations.
     pub validate_every: u64,
     /// Iterations between checkpoints.
@@ -99,7 +106,7 @@ impl Default for Config {
         Self {
             seed: 1,
             steps: 300_000,
-            envs: 48,
+            envs: 96,
             rollouts_per_trace: 4,
             threads: 2,
             device: "cpu".to_owned(),
@@ -122,19 +129,22 @@ impl Default for Config {
             imitate: 0,
             objective: None,
             prior: None,
-            teach: 8,
+            teach: 10,
             teach_prior: 2,
             teach_tail: 0,
-            teach_share: 0.2,
-            teach_futures: 6,
+            teach_states: 160,
+            teach_futures: 0,
             teach_horizon: 40,
             teach_actions: 12,
             teach_caution: 0.5,
-            teach_epochs: 12,
+            teach_epochs: 3,
             teach_minibatch: 256,
             teach_learning_rate: 1e-3,
             teach_imitate: 0.01,
+            teach_average: 0.5,
+            average: 0.9,
             critic_first: 5,
+            validation_episodes: 128,
             validate_every: 5,
             checkpoint_every: 5,
             sizes: Sizes::default(),
@@ -151,7 +161,8 @@ impl Config {
             ("threads", self.threads),
             ("max_decisions", self.max_decisions),
             ("epochs", self.epochs),
-            ("teach_futures", self.teach_futures),
+            ("validation_episodes", self.validation_episodes),
+            ("teach_states", self.teach_states),
             ("teach_actions", self.teach_actions),
             ("teach_minibatch", self.teach_minibatch),
             ("minibatch", self.minibatch),
@@ -169,8 +180,9 @@ impl Config {
         ensure!((0.0..=1.0).contains(&self.gamma), "gamma must lie in 0..=1, is {}", self.gamma);
         ensure!(self.tau.is_none_or(|tau| tau > 0.0), "tau must be above 0");
         ensure!((0.0..=1.0).contains(&self.relative_share), "relative_share must lie in 0..=1");
-        let share = self.teach_share;
-        ensure!(share > 0.0 && share <= 1.0, "teach_share must lie above 0 and be 1 at most, is {share}");
+        for (name, value) in [("teach_average", self.teach_average), ("average", self.average)] {
+            ensure!((0.0..1.0).contains(&value), "{name} must be at least 0 and below 1, is {value}");
+        }
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }

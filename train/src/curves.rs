@@ -10,9 +10,13 @@ use yardmaster_env::plot::{Axis, Content, Curve, Panel, figure};
 pub const RATIO: &str = "/ratio_to_best_heuristic";
 
 /// Panels of a single run: headline and which numbers, by the ends of their names.
-const OF_A_RUN: [(&str, &str); 7] = [
+const OF_A_RUN: [(&str, &str); 8] = [
     ("Validation: mean over that of the best rule", RATIO),
     ("Training: objective over the prior's on the same episodes", "charts/score"),
+    (
+        "Teacher: regret on states that are new, in mean regrets; below 0 is better than the rule",
+        "teach/regret_before",
+    ),
     ("Return of an episode", "charts/episodic_return"),
     ("Entropy", "losses/entropy"),
     ("Divergence of an update (approx_kl)", "losses/approx_kl"),
@@ -42,13 +46,16 @@ impl History {
         Ok(History { rows: text.lines().enumerate().map(line).collect::<Result<_>>()? })
     }
 
-    /// Decisions and values of the numbers whose name ends so.
+    /// Iterations, from 1, and values of the numbers whose name ends so; of several scenarios the mean, where there is one.
+    /// Iterations and not decisions: the teacher's make none that count.
     pub fn points(&self, ending: &str) -> Vec<(f64, f64)> {
-        let of = |row: &Value| {
-            let found = row.as_object()?.iter().find(|(name, _)| name.ends_with(ending))?;
-            Some((row["steps"].as_f64()?, found.1.as_f64()?))
+        let of = |(at, row): (usize, &Value)| {
+            let mut found = row.as_object()?.iter().filter(|(name, _)| name.ends_with(ending));
+            let first = found.next()?;
+            let mean = found.find(|(name, _)| name.starts_with("eval/mean/"));
+            Some((at as f64 + 1.0, mean.unwrap_or(first).1.as_f64()?))
         };
-        self.rows.iter().filter_map(of).collect()
+        self.rows.iter().enumerate().filter_map(of).collect()
     }
 
     /// Decisions made.
@@ -75,7 +82,12 @@ pub fn of_run(title: &str, history: &History) -> String {
         (!curve.points.is_empty()).then(|| panel(headline, vec![curve]))
     };
     let panels: Vec<Panel> = OF_A_RUN.into_iter().filter_map(panel).collect();
-    figure(title, &panels, &["Over decisions. Lower is better in the first two panels.".to_owned()])
+    figure(
+        title,
+        &panels,
+        &["Over iterations, those of the teacher first. Lower is better in the first three panels."
+            .to_owned()],
+    )
 }
 
 /// Runs of a sweep laid over one another: (variant, run); those of a variant have one colour.
@@ -104,7 +116,7 @@ pub fn overlay(title: &str, runs: &[(&str, &History)]) -> String {
     figure(
         title,
         &panels,
-        &["Over decisions; one line a run, one colour a variant. Lower is better.".to_owned()],
+        &["Over iterations; one line a run, one colour a variant. Lower is better.".to_owned()],
     )
 }
 
@@ -115,7 +127,7 @@ fn panel(headline: &str, curves: Vec<Curve>) -> Panel {
     };
     let (low, high) = values(|point| point.1);
     let margin = 0.05 * (high - low);
-    let x = Axis::linear("decisions", 0.0, values(|point| point.0).1);
+    let x = Axis::linear("iterations", 0.0, values(|point| point.0).1);
     let y = Axis::linear("", low - margin, high + margin);
     Panel { title: headline.to_owned(), x, y, content: Content::Curves(curves), height: 180 }
 }
@@ -143,11 +155,22 @@ mod tests {
         let read = History::read(folder.path()).unwrap();
         assert_eq!(read, history(0.5));
         assert_eq!((read.steps(), read.cpu_s(), read.best_ratio()), (400, Some(6.0), Some(0.75)));
-        assert_eq!(read.points("charts/score")[0], (100.0, 1.5));
+        assert_eq!(read.points("charts/score")[0], (1.0, 1.5));
         std::fs::write(folder.path().join("metrics.jsonl"), format!("{lines}half")).unwrap();
         let error = format!("{:#}", History::read(folder.path()).unwrap_err());
         assert!(error.contains("metrics.jsonl line 5: not JSON"), "{error}");
         assert_eq!(History::default().cpu_s(), None);
+    }
+
+    #[test]
+    fn of_several_scenarios_the_mean_is_drawn() {
+        let row = serde_json::json!({
+            "steps": 0, "eval/gang/ratio_to_best_heuristic": 0.5, "eval/mean/ratio_to_best_heuristic": 0.75,
+            "eval/tiny/ratio_to_best_heuristic": 1.0
+        });
+        let history = History { rows: vec![row.clone(), row] };
+        assert_eq!(history.points(RATIO), [(1.0, 0.75), (2.0, 0.75)]);
+        assert_eq!(history.best_ratio(), Some(0.75));
     }
 
     #[test]

@@ -23,6 +23,12 @@ pub struct Step {
 pub trait Environment: Send {
     /// Begins an episode.
     fn reset(&mut self, seed: u64);
+    /// Which of several tasks this is, where they take turns: costs are compared within a task only.
+    fn task(&self) -> usize {
+        0
+    }
+    /// About how many decisions the episode will ask for.
+    fn length(&self) -> usize;
     /// The decision at hand; valid until the episode terminates, and at least one action is legal.
     fn observation(&self) -> &Observation;
     /// The prior heuristic's action, if it takes one.

@@ -14,6 +14,7 @@ pub mod env;
 pub mod gae;
 pub mod init;
 pub mod log;
+pub mod losses;
 pub mod net;
 pub mod parity;
 pub mod ppo;

@@ -60,7 +60,7 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Train {
-    /// The scenario to train in.
+    /// The scenario to train in, or several that take turns: `pool12,mix`.
     #[arg(long)]
     scenario: String,
     /// The run's folder.
@@ -199,10 +199,10 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     (origin.command, origin.revision) = (run.command, run.revision);
     (origin.seed, origin.steps) = (run.config.seed, trainer.progress().steps);
     let net = trainer.policy()?;
-    let scenario = aimed(&run.scenario, &run.config)?;
-    origin.benchmark = benchmark(&scenario, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
+    let scenarios = aimed(&run.scenario, &run.config)?;
+    origin.benchmark = benchmark(&scenarios, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
     origin.benchmark["training_cpu_s"] = History::read(folder)?.cpu_s().into();
-    let frozen = parity::export(out, trainer.learner(), net, origin, &world.states)?;
+    let frozen = parity::export(out, &trainer.learner().settled(), net, origin, &world.states)?;
     println!(
         "{}: {} decisions of training, from {}",
         out.display(),
@@ -216,8 +216,8 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
 /// How the policy stands against each rule.
 fn tell(frozen: &Frozen) {
     let origin = &frozen.card().origin;
-    let Some(ratios) = origin.benchmark["ratio_to"].as_object() else { return };
-    for (rule, ratio) in ratios {
+    let ratios = origin.benchmarks().into_iter().filter_map(|(_, worth)| worth["ratio_to"].as_object());
+    for (rule, ratio) in ratios.flatten() {
         let [low, high] = [0, 1].map(|end| ratio["ci95"][end].as_f64().unwrap_or(f64::NAN));
         let value = ratio["ratio"].as_f64().unwrap_or(f64::NAN);
         let verdict = match (high < 1.0, low > 1.0) {

@@ -13,6 +13,7 @@ use yardmaster_agent::net::Layout;
 use crate::adam::Adam;
 use crate::batch::{Batch, array, placed};
 use crate::config::Config;
+use crate::losses::{Losses, Tally};
 use crate::net::Leaf;
 use crate::rollout::{Sample, State};
 use crate::seed::{Purpose, stream};
@@ -50,6 +51,8 @@ pub struct Learner {
     pub policy: Network,
     /// The critic.
     pub critic: Network,
+    /// Running mean of the policy's weights: it wanders less than they do, and plays better. (weights)
+    pub average: Vec<f32>,
 }
 
 /// A decision with what it is to teach.
@@ -89,29 +92,6 @@ pub struct Pass<'a> {
     pub critic_only: bool,
 }
 
-/// Means over minibatches, in the usual names.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Losses {
-    /// The policy's loss.
-    pub policy_loss: f64,
-    /// The critic's loss.
-    pub value_loss: f64,
-    /// Entropy of the policy.
-    pub entropy: f64,
-    /// Mean of ratio - 1 - log ratio.
-    pub approx_kl: f64,
-    /// Mean of -log ratio.
-    pub old_approx_kl: f64,
-    /// Share of ratios beyond the clip.
-    pub clipfrac: f64,
-    /// Norm of the policy's gradient.
-    pub grad_norm: f64,
-    /// Epochs begun.
-    pub epochs: f64,
-    /// Seconds, summed over threads, that went into gathering the decisions of minibatches and taking gradients out of tensors.
-    pub transfer_seconds: f64,
-}
-
 /// A shard's share of the gradients and sums.
 struct Share {
     policy: Vec<f32>,
@@ -130,6 +110,29 @@ impl Share {
 }
 
 impl Learner {
+    /// A learner at its beginning.
+    pub fn new(policy: Network, critic: Network) -> Self {
+        let average = policy.adam.params.clone();
+        Self { policy, critic, average }
+    }
+
+    /// Moves the mean to the weights; `keep` of it stays.
+    pub fn track(&mut self, keep: f32) {
+        let weights = self.policy.adam.params.iter();
+        self.average
+            .iter_mut()
+            .zip(weights)
+            .for_each(|(mean, weight)| *mean = weight + keep * (*mean - weight));
+    }
+
+    /// With the mean in place of the weights.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let mut learner = self.clone();
+        learner.policy.adam.params.clone_from(&self.average);
+        learner
+    }
+
     /// Values of decisions, in units of the return: (states)
     pub fn values(&self, states: &[&State]) -> Vec<f32> {
         let one = |value: &[f32]| value.first().copied();
@@ -150,8 +153,7 @@ impl Learner {
     pub fn update(&mut self, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> Losses {
         let batches = (lessons.len() / pass.config.minibatch).max(1);
         let mut order: Vec<usize> = (0..lessons.len()).collect();
-        let (mut sum, mut count) = ([0.0; 7], 0.0);
-        let (mut epochs, mut transfer) = (0, Duration::ZERO);
+        let (mut tally, mut epochs) = (Tally::default(), 0);
         for epoch in 0..pass.config.epochs {
             epochs += 1;
             order.shuffle(&mut stream(pass.config.seed, Purpose::Order, pass.iteration, epoch as u64));
@@ -160,9 +162,7 @@ impl Learner {
                 let range = batch * order.len() / batches..(batch + 1) * order.len() / batches;
                 let chosen: Vec<Lesson<'_>> = order[range].iter().map(|&i| lessons[i]).collect();
                 let (means, spent) = self.minibatch(chosen, pass);
-                transfer += spent;
-                sum.iter_mut().zip(means).for_each(|(sum, mean)| *sum += mean);
-                count += 1.0;
+                tally.add(means, spent);
                 divergence += means[3] / batches as f64;
             }
             let most = f64::from(pass.config.target_kl);
@@ -170,20 +170,7 @@ impl Learner {
                 break;
             }
         }
-        let [policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm] =
-            sum.map(|sum| sum / f64::max(count, 1.0));
-        let (epochs, transfer_seconds) = (f64::from(epochs), transfer.as_secs_f64());
-        Losses {
-            policy_loss,
-            value_loss,
-            entropy,
-            approx_kl,
-            old_approx_kl,
-            clipfrac,
-            grad_norm,
-            epochs,
-            transfer_seconds,
-        }
+        tally.losses(epochs)
     }
 
     /// One step of both optimisers; gives the losses and the policy's gradient norm, and the time of transfers.

@@ -89,7 +89,8 @@ pub fn play_taught<E: Environment>(
     let one = |(trace, env): (usize, &mut E)| {
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
         let mut ask = |env: &mut E| {
-            let asked = teacher.random::<f32>() < config.teach_share;
+            let length = env.length().min(config.max_decisions).max(1);
+            let asked = teacher.random::<f32>() < config.teach_states as f32 / length as f32;
             let regrets = asked.then(|| env.regrets(tail.as_ref(), &mut teacher)).flatten();
             regrets.unwrap_or_default()
         };

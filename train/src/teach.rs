@@ -24,49 +24,80 @@ const UNTRIED: f64 = -1e9;
 /// A decision with what its actions cost.
 #[derive(Clone, Debug)]
 pub struct Taught {
+    /// Which task's costs these are; see [`crate::env::Environment::task`].
+    pub task: usize,
     /// What was seen.
     pub state: State,
     /// What each action costs more than the rule's, in the environment's unit: (actions); NaN where it was not tried.
     pub regrets: Vec<f32>,
 }
 
-/// What a round of lessons came to.
+/// What costs and logits are measured in.
+#[derive(Clone, Copy)]
+struct Scale<'a> {
+    /// Mean absolute regret of each task.
+    units: &'a [f32],
+    /// Raise of the prior's logit.
+    lambda: f32,
+}
+
+/// What a round of lessons came to, on the states that are new in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Mean regret of the policy, in mean absolute regrets; negative is better than the rule. Before the round.
+    /// Mean regret of the policy, in mean absolute regrets; negative is better than the rule. Before it has learned
+    /// anything from them.
     pub before: f64,
-    /// After it, on the same states.
+    /// After that.
     pub after: f64,
     /// The least that could be had on these states: every state's best action, by costs that hold their share of luck.
     pub least: f64,
 }
 
 impl Taught {
-    /// Those of an episode that were labelled.
-    pub fn of(samples: Vec<Sample>) -> impl Iterator<Item = Taught> {
-        samples.into_iter().filter(|sample| !sample.regrets.is_empty()).map(|sample| {
+    /// Those of an episode of a task that were labelled.
+    pub fn of(task: usize, samples: Vec<Sample>) -> impl Iterator<Item = Taught> {
+        samples.into_iter().filter(|sample| !sample.regrets.is_empty()).map(move |sample| {
             let Sample { state, regrets, .. } = sample;
-            Taught { state, regrets }
+            Taught { task, state, regrets }
         })
     }
 }
 
-/// Mean absolute regret of all actions that were tried; 1 where none differs.
-fn unit(taught: &[Taught]) -> f32 {
-    let tried = || taught.iter().flat_map(|one| &one.regrets).filter(|regret| regret.is_finite());
-    let sum: f64 = tried().map(|regret| f64::from(regret.abs())).sum();
-    let unit = (sum / tried().count().max(1) as f64) as f32;
-    if unit > 0.0 { unit } else { 1.0 }
+/// Mean absolute regret of all actions that were tried in each task, so that tasks count alike; 1 where none differs. (tasks)
+fn units(taught: &[Taught]) -> Vec<f32> {
+    let mut sums: Vec<(f64, u64)> = Vec::new();
+    for one in taught {
+        if sums.len() <= one.task {
+            sums.resize(one.task + 1, (0.0, 0));
+        }
+        let (sum, count) = &mut sums[one.task];
+        for regret in one.regrets.iter().filter(|regret| regret.is_finite()) {
+            *sum += f64::from(regret.abs());
+            *count += 1;
+        }
+    }
+    let mean = |(sum, count): (f64, u64)| (sum / count.max(1) as f64) as f32;
+    sums.into_iter().map(mean).map(|unit| if unit > 0.0 { unit } else { 1.0 }).collect()
 }
 
-/// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1.
-pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f32, round: u64) -> Report {
-    let unit = unit(taught);
+/// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1; states
+/// from `fresh` on are of this one.
+pub fn fit(
+    learner: &mut Learner,
+    taught: &[Taught],
+    fresh: usize,
+    config: &Config,
+    lambda: f32,
+    round: u64,
+) -> Report {
+    let units = units(taught);
+    let scale = Scale { units: &units, lambda };
+    let fresh = &taught[fresh..];
     let mut order: Vec<usize> = (0..taught.len()).collect();
     let batches = (taught.len() / config.teach_minibatch).max(1);
     let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
     let (rate, imitate) = (config.teach_learning_rate * left, f64::from(config.teach_imitate * left));
-    let before = mean_regret(learner, taught, unit, lambda);
+    let before = mean_regret(learner, fresh, scale);
     for epoch in 0..config.teach_epochs {
         order.shuffle(&mut stream(config.seed, Purpose::Order, round, epoch));
         for batch in 0..batches {
@@ -74,10 +105,8 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
             let chosen: Vec<&Taught> = order[range].iter().map(|&at| &taught[at]).collect();
             let total = chosen.len() as f64;
             let one = &*learner;
-            let shares: Vec<Vec<f32>> = chosen
-                .par_chunks(SHARD)
-                .map(|part| gradient(one, part, [unit, lambda], imitate, total))
-                .collect();
+            let shares: Vec<Vec<f32>> =
+                chosen.par_chunks(SHARD).map(|part| gradient(one, part, scale, imitate, total)).collect();
             let sum = shares.into_iter().reduce(|mut sum, share| {
                 sum.iter_mut().zip(&share).for_each(|(sum, more)| *sum += more);
                 sum
@@ -88,12 +117,12 @@ pub fn fit(learner: &mut Learner, taught: &[Taught], config: &Config, lambda: f3
     }
     let least = |one: &Taught| {
         let tried = one.regrets.iter().copied().filter(|regret| regret.is_finite());
-        f64::from(squash(tried.fold(f32::INFINITY, f32::min) / unit))
+        f64::from(squash(tried.fold(f32::INFINITY, f32::min) / units[one.task]))
     };
     Report {
         before,
-        after: mean_regret(learner, taught, unit, lambda),
-        least: taught.iter().map(least).sum::<f64>() / taught.len().max(1) as f64,
+        after: mean_regret(learner, fresh, scale),
+        least: fresh.iter().map(least).sum::<f64>() / fresh.len().max(1) as f64,
     }
 }
 
@@ -102,42 +131,36 @@ fn squash(regret: f32) -> f32 {
 }
 
 /// The gradient of a shard's part of the mean regret over `total` states, with some imitation of the prior.
-fn gradient(
-    learner: &Learner,
-    part: &[&Taught],
-    [unit, lambda]: [f32; 2],
-    imitate: f64,
-    total: f64,
-) -> Vec<f32> {
+fn gradient(learner: &Learner, part: &[&Taught], scale: Scale<'_>, imitate: f64, total: f64) -> Vec<f32> {
     tch::set_num_threads(1);
     let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, true);
-    let (regret, surprise) = losses(learner, &policy, part, unit, lambda);
+    let (regret, surprise) = losses(learner, &policy, part, scale);
     let loss = (regret + surprise * imitate) / total;
     numbers(&Tensor::run_backward(&[loss], &[&policy.flat], false, false)[0])
 }
 
-fn mean_regret(learner: &Learner, taught: &[Taught], unit: f32, lambda: f32) -> f64 {
+fn mean_regret(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> f64 {
     let of = |part: &[Taught]| {
         tch::set_num_threads(1);
         let _guard = tch::no_grad_guard();
         let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, false);
         let part: Vec<&Taught> = part.iter().collect();
-        losses(learner, &policy, &part, unit, lambda).0.double_value(&[])
+        losses(learner, &policy, &part, scale).0.double_value(&[])
     };
     let sums: Vec<f64> = taught.par_chunks(SHARD).map(of).collect();
     sums.iter().sum::<f64>() / taught.len().max(1) as f64
 }
 
 /// Summed over states: the regret to be expected, and how surprising what the prior does is.
-fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], unit: f32, lambda: f32) -> (Tensor, Tensor) {
+fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], scale: Scale<'_>) -> (Tensor, Tensor) {
     let states: Vec<&State> = part.iter().map(|one| &one.state).collect();
     let batch = Batch::new(&states, learner.policy.part(), learner.critic.part());
-    let logits = policy.logits(&batch, lambda);
+    let logits = policy.logits(&batch, scale.lambda);
     let width = logits.size()[1] as usize;
     let (mut regrets, mut untried) = (vec![0.0_f32; part.len() * width], vec![1.0_f32; part.len() * width]);
     for (row, one) in part.iter().enumerate() {
         for (at, regret) in one.regrets.iter().enumerate().filter(|(_, regret)| regret.is_finite()) {
-            regrets[row * width + at] = squash(regret / unit);
+            regrets[row * width + at] = squash(regret / scale.units[one.task]);
             untried[row * width + at] = 0.0;
         }
     }

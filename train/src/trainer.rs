@@ -15,7 +15,8 @@ use crate::env::Environment;
 use crate::gae::{Track, relative};
 use crate::init::{Moments, critic_layout, weights};
 use crate::log::Metrics;
-use crate::ppo::{Learner, Lesson, Loss, Losses, Network, Pass};
+use crate::losses::{Losses, explained_variance};
+use crate::ppo::{Learner, Lesson, Loss, Network, Pass};
 use crate::rollout::{Acting, Episode, State, play, play_taught};
 use crate::seed::{Purpose, stream};
 use crate::teach::{self, Taught};
@@ -71,7 +72,7 @@ impl<E: Environment> Trainer<E> {
             best: None,
             calibrated: false,
         };
-        Self::assemble(progress, Learner { policy, critic }, envs)
+        Self::assemble(progress, Learner::new(policy, critic), envs)
     }
 
     /// Goes on from a checkpoint, bit for bit.
@@ -116,14 +117,23 @@ impl<E: Environment> Trainer<E> {
         self.progress.steps >= self.progress.config.steps
     }
 
-    /// The policy as it is now.
+    /// What has been learned: the policy with the mean of the weights.
     pub fn policy(&self) -> Result<PolicyNet> {
+        self.net(&self.learner.average)
+    }
+
+    /// The policy with the weights as they are now, which explores and learns.
+    fn student(&self) -> Result<PolicyNet> {
+        self.net(&self.learner.policy.adam.params)
+    }
+
+    fn net(&self, weights: &[f32]) -> Result<PolicyNet> {
         let Progress { config, dims, steps, .. } = &self.progress;
         let lambda = match self.imitating() {
             true => 0.0,
             false => config.linear(config.prior_start, config.prior_end, *steps),
         };
-        Ok(PolicyNet::new(*dims, config.sizes, lambda, &self.learner.policy.adam.params)?)
+        Ok(PolicyNet::new(*dims, config.sizes, lambda, weights)?)
     }
 
     /// Saves the run.
@@ -141,9 +151,8 @@ impl<E: Environment> Trainer<E> {
         if self.progress.iteration < self.progress.config.teach {
             return self.teach();
         }
-        self.taught = Vec::new();
         let (start, cpu) = (Instant::now(), clock::process_seconds());
-        let net = self.policy()?;
+        let net = self.student()?;
         let iteration = self.progress.iteration + 1;
         let acting = if self.imitating() { Acting::Prior } else { Acting::Sample };
         let config = self.progress.config.clone();
@@ -163,6 +172,7 @@ impl<E: Environment> Trainer<E> {
         let lessons = self.lessons(&episodes, &estimates);
         let (pool, learner) = (&self.pool, &mut self.learner);
         let losses = pool.install(|| learner.update(&lessons, &pass));
+        self.learner.track(config.average);
         self.progress.iteration = iteration;
         self.progress.steps += lessons.len() as u64;
         self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
@@ -187,17 +197,26 @@ impl<E: Environment> Trainer<E> {
         let count = episodes.len() as f64;
         let score = episodes.iter().map(|episode| episode.score).sum::<f64>() / count;
         let lengths: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
-        self.taught.extend(episodes.into_iter().flat_map(|episode| Taught::of(episode.samples)));
+        let fresh = self.taught.len();
+        for (env, episode) in self.envs.iter().zip(episodes) {
+            self.taught.extend(Taught::of(env.task(), episode.samples));
+        }
         ensure!(!self.taught.is_empty(), "teach: nobody can look ahead here; set teach = 0");
         let (pool, learner, taught) = (&self.pool, &mut self.learner, &self.taught);
-        let report = pool.install(|| teach::fit(learner, taught, &config, net.lambda(), iteration));
+        let report = pool.install(|| teach::fit(learner, taught, fresh, &config, net.lambda(), iteration));
+        self.learner.track(config.teach_average);
+        let states = self.taught.len();
+        if iteration == config.teach {
+            self.learner = self.learner.settled();
+            self.taught = Vec::new();
+        }
         self.progress.iteration = iteration;
         self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
         let mut metrics = Metrics::new(iteration, self.progress.steps);
         for (name, value) in [
             ("charts/score", score),
             ("charts/episodic_length", lengths as f64 / count),
-            ("teach/states", self.taught.len() as f64),
+            ("teach/states", states as f64),
             ("teach/regret_before", report.before),
             ("teach/regret", report.after),
             ("teach/least_regret", report.least),
@@ -211,7 +230,7 @@ impl<E: Environment> Trainer<E> {
 
     /// Whether what the run needs to go on is in a checkpoint; what a teacher has said is not.
     pub fn can_save(&self) -> bool {
-        self.taught.is_empty() || self.progress.iteration >= self.progress.config.teach
+        self.taught.is_empty()
     }
 
     /// Validates where this iteration is one to validate; says whether the policy is the best so far.
@@ -264,6 +283,7 @@ impl<E: Environment> Trainer<E> {
                 network.set(&format!("norm.{group}.scale"), &scale);
             }
         }
+        self.learner.average.clone_from(&self.learner.policy.adam.params);
         self.progress.calibrated = true;
         Ok(())
     }
@@ -337,6 +357,8 @@ fn metrics(
     let count = episodes.len() as f64;
     let decisions: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
     let rewards = estimates.tracks.iter().flat_map(|track| &track.rewards).map(|&reward| f64::from(reward));
+    let values = estimates.tracks.iter().flat_map(|track| &track.values);
+    let targets = estimates.targets.iter().flatten().copied();
     let spent = |of: fn(&Episode) -> Duration| episodes.iter().map(of).sum::<Duration>().as_secs_f64();
     let mut metrics = Metrics::new(progress.iteration, progress.steps);
     for (name, value) in [
@@ -346,37 +368,16 @@ fn metrics(
         ("charts/SPS", decisions as f64 / (play + learn)),
         ("charts/learning_rate", f64::from(pass.config.learning_rate * pass.rate)),
         ("charts/prior_weight", f64::from(pass.lambda)),
-        ("losses/policy_loss", losses.policy_loss),
-        ("losses/value_loss", losses.value_loss),
-        ("losses/entropy", losses.entropy),
-        ("losses/approx_kl", losses.approx_kl),
-        ("losses/old_approx_kl", losses.old_approx_kl),
-        ("losses/clipfrac", losses.clipfrac),
-        ("losses/explained_variance", explained_variance(estimates)),
-        ("losses/grad_norm", losses.grad_norm),
+        ("losses/explained_variance", explained_variance(values, targets)),
         ("losses/epochs", losses.epochs),
         ("performance/play_seconds", play),
         ("performance/learn_seconds", learn),
         // Parts of the two, summed over threads.
         ("performance/environment_seconds", spent(|episode| episode.spent.environment)),
         ("performance/forward_seconds", spent(|episode| episode.spent.forward)),
-        ("performance/transfer_seconds", losses.transfer_seconds),
     ] {
         metrics.push(name, value);
     }
+    losses.rows().into_iter().for_each(|(name, value)| metrics.push(name, value));
     metrics
-}
-
-/// One minus the variance of the critic's errors over that of its targets.
-fn explained_variance(estimates: &Estimates) -> f64 {
-    let targets: Vec<f64> = estimates.targets.iter().flatten().map(|&target| f64::from(target)).collect();
-    let values = estimates.tracks.iter().flat_map(|track| &track.values);
-    let errors: Vec<f64> =
-        targets.iter().zip(values).map(|(target, &value)| target - f64::from(value)).collect();
-    let variance = |numbers: &[f64]| {
-        let mean = numbers.iter().sum::<f64>() / numbers.len().max(1) as f64;
-        numbers.iter().map(|number| (number - mean).powi(2)).sum::<f64>()
-    };
-    let total = variance(&targets);
-    if total > 0.0 { 1.0 - variance(&errors) / total } else { 0.0 }
 }

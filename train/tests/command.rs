@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use yardmaster_agent::frozen;
 
 fn run(folder: &Path, arguments: &str) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_yardmaster-train"));
@@ -27,8 +28,7 @@ fn fails(folder: &Path, arguments: &str) -> String {
     errors
 }
 
-const SMALL: &str =
-    "steps = 400\nenvs = 4\nrollouts_per_trace = 2\nminibatch = 64\nepochs = 1\nthreads = 1\n";
+const SMALL: &str = "steps = 400\nenvs = 4\nrollouts_per_trace = 2\nminibatch = 64\nepochs = 1\nthreads = 1\nvalidation_episodes = 16\n";
 
 #[test]
 fn the_printed_settings_are_a_file_to_train_with() {
@@ -45,12 +45,40 @@ fn the_printed_settings_are_a_file_to_train_with() {
     assert!(rows.lines().all(|line| cpu(line).is_some_and(|seconds| seconds >= 0.0)), "{rows}");
 }
 
+#[test]
+fn several_scenarios_take_turns_in_one_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let few = fails(folder.path(), "--scenario tiny,gang,mix --out run --envs 8 --threads 1");
+    assert!(few.contains("set envs to 12 at least"), "{few}");
+    let twice = fails(folder.path(), "--scenario tiny,gang,tiny --out run");
+    assert!(twice.contains("scenario tiny is named twice"), "{twice}");
+
+    let teacher = "teach = 1\nteach_states = 3\n";
+    std::fs::write(folder.path().join("c.toml"), format!("{SMALL}{teacher}")).unwrap();
+    ok(folder.path(), "--scenario tiny,gang --config c.toml --steps 100 --out run");
+    let rows = std::fs::read_to_string(folder.path().join("run/metrics.jsonl")).unwrap();
+    let first: Value = serde_json::from_str(rows.lines().next().unwrap()).unwrap();
+    let ratio = |scenario: &str| first[format!("eval/{scenario}/ratio_to_best_heuristic")].as_f64().unwrap();
+    let mean = (ratio("tiny") + ratio("gang")) / 2.0;
+    assert!(
+        (ratio("mean") - mean).abs() < 1e-9 && (first["eval/score"].as_f64().unwrap() - mean).abs() < 1e-9
+    );
+
+    ok(folder.path(), "export --run run --out policy.safetensors");
+    let frozen = frozen::read(&std::fs::read(folder.path().join("policy.safetensors")).unwrap()).unwrap();
+    let origin = &frozen.card().origin;
+    assert_eq!((origin.scenario.as_str(), origin.prior.as_str()), ("tiny,gang", "price+tardiness"));
+    let worths = origin.benchmarks();
+    assert_eq!(worths.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["tiny", "gang"]);
+    assert!(worths.iter().all(|(_, worth)| worth["ratio_to"]["fcfs"]["ratio"].is_number()));
+}
+
 /// In the last round of the teacher the policy itself goes on after each action that is tried.
 #[test]
 fn a_teacher_goes_on_with_the_rule_or_with_the_policy() {
     let folder = tempfile::tempdir().unwrap();
     let regrets = |name: &str, tail: u64| -> Vec<Value> {
-        let teacher = "teach = 2\nteach_prior = 2\nteach_share = 1.0\nteach_futures = 2\nteach_horizon = 4\n";
+        let teacher = "teach = 2\nteach_prior = 2\nteach_states = 100\nteach_futures = 2\nteach_horizon = 4\nteach_epochs = 20\nteach_average = 0.0\n";
         let settings = format!("{SMALL}{teacher}teach_tail = {tail}\n");
         std::fs::write(folder.path().join("c.toml"), settings).unwrap();
         ok(folder.path(), &format!("--scenario tiny --config c.toml --steps 100 --out {name}"));

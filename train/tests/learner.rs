@@ -83,6 +83,9 @@ impl Environment for Toy {
         (self.left, self.errors) = (LENGTH, 0);
         self.deal();
     }
+    fn length(&self) -> usize {
+        LENGTH
+    }
     fn observation(&self) -> &Observation {
         &self.obs
     }
@@ -192,7 +195,7 @@ fn a_prior_that_is_wrong_half_of_the_time_is_overridden() {
 fn what_a_teacher_tries_is_learned_without_a_reward() {
     let config = Config {
         teach: 6,
-        teach_share: 1.0,
+        teach_states: 100,
         teach_minibatch: 64,
         teach_learning_rate: 5e-3,
         prior_start: 2.0,
@@ -211,6 +214,33 @@ fn what_a_teacher_tries_is_learned_without_a_reward() {
     assert_eq!(trainer.progress().steps, 0, "no decision was rewarded");
     let errors = errors(Task::MisledPrior, &trainer);
     assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+/// The policy that is judged and shipped has the mean of the weights; the one that explores has the last ones.
+#[test]
+fn the_policy_is_the_mean_of_the_weights() {
+    let run = |average| {
+        let mut trainer = trainer(Task::MisledPrior, &Config { average, ..config() });
+        let mut mean = Vec::new();
+        for _ in 0..3 {
+            trainer.iterate().unwrap();
+            let last = &trainer.learner().policy.adam.params;
+            if mean.is_empty() {
+                // The normalisers are set before the first iteration, so the mean begins after it.
+                mean.clone_from(&trainer.learner().average);
+            } else {
+                mean.iter_mut().zip(last).for_each(|(mean, last)| *mean = last + average * (*mean - last));
+            }
+        }
+        assert_eq!(trainer.learner().average, mean);
+        assert_eq!(trainer.learner().settled().policy.adam.params, mean);
+        (mean, trainer.learner().policy.adam.params.clone())
+    };
+    let (mean, last) = run(0.0);
+    assert_eq!(mean, last);
+    let (mean, other) = run(0.75);
+    assert_eq!(other, last, "what explores does not depend on the mean");
+    assert_ne!(mean, last);
 }
 
 #[test]
@@ -325,16 +355,17 @@ fn an_export_computes_what_was_trained() {
     states[3].obs = Observation { global: vec![0.5, 0.5], wait: true, ..Observation::default() };
     states[3].prior = None;
     let net = trainer.policy().unwrap();
-    let parity = parity::compare(trainer.learner(), &net, &states);
+    let parity = parity::compare(&trainer.learner().settled(), &net, &states);
     assert!(parity.largest < 1e-5 && parity.differing == 0, "{parity:?}");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("policy.safetensors");
-    let frozen = parity::export(&path, trainer.learner(), net.clone(), origin(), &states).unwrap();
+    let frozen = parity::export(&path, &trainer.learner().settled(), net.clone(), origin(), &states).unwrap();
     assert_eq!(frozen.net(), &net);
 
     let mut wrong = net.params().to_vec();
     wrong[net.layout().entry("wait.1.b").unwrap().offset] += 1.0;
     let wrong = yardmaster_agent::net::PolicyNet::new(DIMS, *net.sizes(), net.lambda(), &wrong).unwrap();
-    let error = parity::export(Path::new("never"), trainer.learner(), wrong, origin(), &states).unwrap_err();
+    let error = parity::export(Path::new("never"), &trainer.learner().settled(), wrong, origin(), &states)
+        .unwrap_err();
     assert!(error.to_string().starts_with("the forward passes differ"), "{error}");
 }

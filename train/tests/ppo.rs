@@ -49,6 +49,9 @@ impl Environment for Random {
         self.left = self.length;
         self.deal();
     }
+    fn length(&self) -> usize {
+        self.length
+    }
     fn observation(&self) -> &Observation {
         &self.obs
     }

@@ -143,6 +143,12 @@ impl EarliestCompletion {
         best
     }
 
+    /// Whether a job costs as much wherever it runs, as can be told without asking where that is best: no factor makes
+    /// it cost less than it computes. Where jobs leave their width open, or requests hold on for a fuller batch, it cannot.
+    fn costs_at_least(&self, view: &View<'_>, work: Work, cost: Span) -> bool {
+        self.weights.width == Width::Own && work.stream.is_none() && work.shortest(view) >= cost
+    }
+
     /// What the work takes of the cluster where that is least, at today's prices; `None` where they do not count.
     fn cheapest(&self, view: &View<'_>, work: Work) -> Option<f64> {
         if self.weights.beta == 0.0 || work.stream.is_some() {
@@ -191,6 +197,9 @@ impl EarliestCompletion {
         let mut until: Option<Time> = None;
         let mut chosen: Option<(Span, Work, Form, u32)> = None;
         for work in waiting(view) {
+            if chosen.is_some_and(|(least, ..)| self.costs_at_least(view, work, least)) {
+                continue;
+            }
             let Some(Best { cost, form, now: true, .. }) = self.best(view, work, true) else { continue };
             let cost = self.narrowed(cost, form.gang);
             match self.batching.choose(view, work, form.slot) {
@@ -223,6 +232,9 @@ impl EarliestCompletion {
             Some(victims) => {
                 let mut found: Option<(Span, Move)> = None;
                 for work in waiting(view) {
+                    if found.as_ref().is_some_and(|(least, _)| self.costs_at_least(view, work, *least)) {
+                        continue;
+                    }
                     let Some(best) = self.best(view, work, false).filter(|best| !best.now) else { continue };
                     if found.as_ref().is_some_and(|(least, _)| best.cost >= *least) {
                         continue;

@@ -1,7 +1,8 @@
 //! What each of several decisions would cost: labels for a learner.
 
 use rand::Rng;
-use yardmaster_env::sim::{Future, Simulator};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use yardmaster_env::sim::{Future, Outlook, Simulator};
 use yardmaster_env::spec::Scenario;
 use yardmaster_env::view::{Decision, View};
 
@@ -9,17 +10,22 @@ use super::futures::{Draw, Futures, generator};
 use super::roll_out;
 use crate::policy::Policy;
 
-/// Tries decisions on imagined futures that they share, as [`super::Search`] does, and tells the costs instead of
-/// choosing. It knows what a live scheduler knows, so that what it prefers can be learned from what a policy is shown.
+/// Tries decisions on futures that they share, as [`super::Search`] does, and tells the costs instead of choosing.
+///
+/// It imagines what a live scheduler could imagine, so that what it prefers can be learned from what a policy is shown;
+/// or it looks at what truly comes, once. That is luck in each single case, and in the mean over many cases exactly
+/// what is to be expected: nothing that imagination gets wrong (bursts, sizes, failures) is in it.
 #[derive(Clone)]
 pub struct Teacher {
-    futures: Futures,
+    /// How many futures are imagined; 0 for the true one.
     count: usize,
+    futures: Futures,
     horizon: usize,
 }
 
 impl Teacher {
-    /// For decisions in this scenario, with so many futures of so many arrivals.
+    /// For decisions in this scenario, with so many imagined futures of so many arrivals; with none of them the true
+    /// future is looked at, as many arrivals ahead.
     pub fn new(scenario: &Scenario, count: usize, horizon: usize) -> Teacher {
         Teacher { futures: Futures::of(scenario), count, horizon }
     }
@@ -36,12 +42,8 @@ impl Teacher {
     ) -> Option<Vec<Option<(f64, f64)>>> {
         let outlook = view.outlook?;
         let mut costs: Vec<Option<Vec<f64>>> = vec![Some(Vec::with_capacity(self.count)); decisions.len()];
-        for number in 0..self.count {
-            let mut random = generator(seed, 0, number as u64);
-            let Draw { episode, since, arrivals } = self.futures.draw(view, self.horizon, &mut random);
-            let future =
-                Future { episode: episode.as_deref(), since, arrivals: &arrivals, seed: random.next_u64() };
-            let start: Simulator = outlook.imagine(&future);
+        for number in 0..self.count.max(1) {
+            let start = self.future(view, outlook, generator(seed, 0, number as u64));
             for (costs, decision) in costs.iter_mut().zip(decisions) {
                 let Some(so_far) = costs else { continue };
                 match roll_out(start.clone(), decision.clone(), &mut *tail()) {
@@ -52,6 +54,20 @@ impl Teacher {
         }
         let own = costs.first()?.clone()?;
         Some(costs.iter().map(|costs| Some(difference(costs.as_ref()?, &own))).collect())
+    }
+
+    /// One future to try decisions on.
+    fn future(&self, view: &View<'_>, outlook: Outlook<'_>, mut random: Xoshiro256PlusPlus) -> Simulator {
+        if self.count == 0 {
+            return outlook.clairvoyant_for(self.horizon);
+        }
+        let Draw { episode, since, arrivals } = self.futures.draw(view, self.horizon, &mut random);
+        outlook.imagine(&Future {
+            episode: episode.as_deref(),
+            since,
+            arrivals: &arrivals,
+            seed: random.next_u64(),
+        })
     }
 }
 
@@ -107,6 +123,37 @@ mod tests {
         let others = || taught.iter().flat_map(|regrets| regrets[2..].iter().flatten());
         let mean = others().map(|(mean, _)| mean).sum::<f64>() / others().count() as f64;
         assert!(mean > 0.0, "any action is as good as the rule's, by {mean}");
+    }
+
+    #[test]
+    fn without_imagination_the_true_future_tells_the_cost() {
+        let scenario = builtin("tiny").unwrap();
+        let mut sim = Simulator::new(Arc::new(scenario.world(Split::Validation.seed(3, 2)).unwrap()));
+        let mut rule = registry::build("mct").unwrap();
+        let (mut candidates, mut cut_off) = (Candidates::default(), 0);
+        while let Some(view) = sim.next_decision() {
+            let own = rule.decide(&view);
+            candidates.fill(&view);
+            let others = (0..candidates.actions()).filter_map(|action| candidates.decision(&view, action));
+            let decisions: Vec<Decision> = [own.clone()].into_iter().chain(others).collect();
+            let taught = |horizon| {
+                let teacher = Teacher::new(&scenario, 0, horizon);
+                teacher.regrets(&view, &decisions, &mut || rule.fork().unwrap(), 1).unwrap()
+            };
+            let outlook = view.outlook.unwrap();
+            let cost = |decision: &Decision| {
+                roll_out(outlook.clairvoyant(), decision.clone(), &mut *rule.fork().unwrap()).unwrap()
+            };
+            let whole = taught(usize::MAX);
+            for (decision, regret) in decisions.iter().zip(&whole) {
+                let (mean, error) = regret.unwrap();
+                let expected = cost(decision) - cost(&own);
+                assert!((mean - expected).abs() <= 1e-9 * expected.abs().max(1.0) && error == 0.0);
+            }
+            cut_off += usize::from(taught(1) != whole);
+            sim.apply(own).unwrap();
+        }
+        assert!(cut_off > 0, "a horizon of one arrival tells as much as all");
     }
 
     #[test]

@@ -14,6 +14,11 @@ pub fn alike(view: &View<'_>, one: JobId, other: JobId) -> bool {
     if begun(view, one) || begun(view, other) {
         return false;
     }
+    // The spans of other tasks follow from what they are.
+    let rigid = matches!(view.job(one).task, Task::Rigid { .. });
+    if rigid && view.timing.spans(one) != view.timing.spans(other) {
+        return false;
+    }
     let (one, other) = (view.job(one), view.job(other));
     one.task == other.task
         && one.gang == other.gang

@@ -43,6 +43,23 @@ impl Cache {
         Cache { capacity, used: 0, entries: Vec::new(), signature: 0 }
     }
 
+    /// A cache that holds these, least recently used first: artefact, bytes, pins, and whether it has come. `None` if they
+    /// take more than there is, or one is named twice.
+    pub(super) fn restored(
+        capacity: u64,
+        entries: impl Iterator<Item = (ArtefactId, u64, u32, bool)>,
+    ) -> Option<Cache> {
+        let mut cache = Cache::new(capacity);
+        for (id, bytes, pins, present) in entries {
+            let fits = cache.used.checked_add(bytes).is_some_and(|used| used <= capacity);
+            if !fits || cache.get(id).is_some() {
+                return None;
+            }
+            cache.put(Entry { id, bytes, pins, present });
+        }
+        Some(cache)
+    }
+
     /// Least recently used first.
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries

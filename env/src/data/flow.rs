@@ -28,14 +28,14 @@ pub(super) struct Flow {
     /// Tags of the runs that wait for it, in the order in which they came; at least one.
     pub(super) waiters: SmallVec<[u64; 2]>,
     /// The first byte.
-    starts: Time,
+    pub(super) starts: Time,
     /// Bytes that were left `since`.
-    left: f64,
-    since: Time,
+    pub(super) left: f64,
+    pub(super) since: Time,
     /// Bytes per second; 0 before the first byte.
-    rate: f64,
+    pub(super) rate: f64,
     /// The last byte, if nothing begins or ends before; an estimate before the first byte.
-    finish: Time,
+    pub(super) finish: Time,
 }
 
 impl Flow {
@@ -93,6 +93,19 @@ pub(super) struct Flows {
 impl Flows {
     pub(super) fn new(links: &Links) -> Flows {
         Flows { list: Vec::new(), loads: vec![Load::default(); links.len()], next: None }
+    }
+
+    /// These transfers, in the order in which they began.
+    pub(super) fn restored(links: &Links, list: Vec<Flow>) -> Flows {
+        let mut flows = Flows::new(links);
+        for (flow, link) in list.iter().flat_map(|flow| flow.route.path.iter().map(move |link| (flow, link)))
+        {
+            let load = &mut flows.loads[link.index()];
+            load.flows += 1;
+            load.waiting += u32::from(flow.is_waiting());
+            load.used += flow.rate;
+        }
+        Flows { next: list.iter().map(Flow::event).min(), list, ..flows }
     }
 
     pub(super) fn list(&self) -> &[Flow] {

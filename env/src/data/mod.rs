@@ -30,6 +30,7 @@ mod flow;
 mod invariants;
 mod link;
 mod memo;
+mod picture;
 mod plane;
 #[cfg(test)]
 mod plane_tests;
@@ -45,8 +46,9 @@ mod spec;
 mod testing;
 
 pub use error::DataError;
+pub use picture::{Cached, Holding, Moving, Picture};
 pub use plane::{Counters, DataPlane, Transfer};
-pub use residency::{DeviceId, Model, Pick, Residency, Retention};
+pub use residency::{DeviceId, DeviceState, Model, Pick, Residency, Retention};
 pub use route::Source;
 pub use spec::{
     Artefact, ArtefactId, Compression, DataSetup, DataSpec, NodeData, Rack, RackId, Storage, Switches,

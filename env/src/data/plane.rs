@@ -104,6 +104,28 @@ impl DataPlane {
         }
     }
 
+    /// A plane that stands so at this moment.
+    pub(super) fn restored(
+        spec: Arc<DataSpec>,
+        now: Time,
+        caches: Vec<Cache>,
+        flows: Vec<Flow>,
+        runs: Vec<Run>,
+    ) -> DataPlane {
+        let mut plane = DataPlane::new(spec);
+        for (at, cache) in caches.iter().enumerate() {
+            let node = NodeId(at as u32);
+            for entry in cache.entries().iter().filter(|entry| entry.present) {
+                plane.replicas.insert(entry.id, plane.spec.node(node).rack, node);
+            }
+        }
+        plane.now = now;
+        plane.caches = caches.into_iter().map(Arc::new).collect();
+        plane.flows = Flows::restored(plane.spec.links(), flows);
+        plane.runs = runs;
+        plane
+    }
+
     /// What does not change.
     pub fn spec(&self) -> &Arc<DataSpec> {
         &self.spec

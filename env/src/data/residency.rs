@@ -60,6 +60,21 @@ pub struct Residency {
     starts: u64,
 }
 
+/// How a device stands: what changes of it, to be written down and read again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeviceState {
+    /// The models on it, least recently used first.
+    pub models: Vec<Model>,
+    /// Whether something runs on it.
+    pub busy: bool,
+    /// The model of what runs, if it has one.
+    pub runs: Option<u32>,
+    /// Bytes of what runs, its model apart.
+    pub working_bytes: u64,
+    /// The number of its last start; 0 if there was none.
+    pub used: u64,
+}
+
 #[derive(Clone, Debug, PartialEq)]
 struct Device {
     memory: u64,
@@ -86,6 +101,41 @@ impl Residency {
             first.push(devices.len() as u32);
         }
         Residency { retention, first: first.into(), devices, starts: 0 }
+    }
+
+    /// How the devices of a node stand, in their order.
+    pub fn states(&self, node: NodeId) -> impl Iterator<Item = DeviceState> {
+        self.of(node).map(|(_, device)| DeviceState {
+            models: device.models.to_vec(),
+            busy: device.busy,
+            runs: device.runs,
+            working_bytes: device.working,
+            used: device.used,
+        })
+    }
+
+    /// Lets a device stand so. `false`, and nothing has changed, if that cannot be: more than it has room for, a model
+    /// twice, something that runs without its model, an idle device at work.
+    pub fn set(&mut self, id: DeviceId, state: &DeviceState) -> bool {
+        let known =
+            id.node.index() + 1 < self.first.len() && (id.device as usize) < self.range(id.node).len();
+        if !known {
+            return false;
+        }
+        let models: SmallVec<[Model; 2]> = state.models.iter().copied().collect();
+        let memory = self.device(id).memory;
+        let taken = models.iter().try_fold(state.working_bytes, |sum, model| sum.checked_add(model.bytes));
+        let once = |(at, model): (usize, &Model)| models[..at].iter().all(|other| other.key != model.key);
+        let running = state.runs.is_none_or(|key| models.iter().any(|model| model.key == key));
+        let idle = state.runs.is_none() && state.working_bytes == 0;
+        let sound = models.iter().enumerate().all(once) && running && (state.busy || idle);
+        if !sound || taken.is_none_or(|taken| taken > memory) {
+            return false;
+        }
+        self.starts = self.starts.max(state.used);
+        let DeviceState { busy, runs, working_bytes: working, used, .. } = *state;
+        *self.device_mut(id) = Device { memory, busy, working, runs, models, used };
+        true
     }
 
     /// The idle device that work should run on: a batch of a model, or work without one, and the bytes it needs

@@ -93,6 +93,22 @@ pub(super) fn choose(
     (best.route, best.time)
 }
 
+/// The way from a source, compressed or not; `None` for a compressed copy that there is not.
+pub(super) fn way(
+    spec: &DataSpec,
+    source: Source,
+    node: NodeId,
+    id: ArtefactId,
+    is_compressed: bool,
+) -> Option<Route> {
+    match (source, is_compressed) {
+        (Source::Storage, false) => Some(store(spec, node, id)),
+        (Source::Storage, true) => compressed(spec, &store(spec, node, id), id),
+        (Source::Replica(from), false) if from != node => Some(copy(spec, from, node, id)),
+        (Source::Replica(_), _) => None,
+    }
+}
+
 fn copy(spec: &DataSpec, from: NodeId, to: NodeId, id: ArtefactId) -> Route {
     let place = |node: NodeId| (node, spec.node(node).rack);
     let path = spec.links().between(place(from), place(to));

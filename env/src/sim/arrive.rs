@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::{Simulator, State};
 use crate::job::Job;
 use crate::units::{JobId, Span};
@@ -50,32 +52,14 @@ impl Simulator {
     }
 
     fn remember(&mut self, id: JobId, job: &Job, shortest: Span) {
-        let work = (shortest.as_secs_f64() * f64::from(job.gang)).max(1e-9);
-        self.history.arrivals += 1;
-        self.history.sum_ln_work += libm::log(work);
-        self.history.sum_work += work;
-        self.remember_losses(id, work);
-        self.history.first.get_or_insert(job.arrival);
         let stream = self.stream_of(id);
-        self.history.forecast.arrive(job.arrival, stream);
-    }
-
-    /// What the work would lose on each kind.
-    fn remember_losses(&mut self, id: JobId, work: f64) {
         let timing = &self.world.timing;
-        let stream = self.stream_of(id);
         let span = |slot| match stream {
             Some(stream) => timing.batch(stream, slot, 1),
             None => timing.job(id.index(), slot),
         };
-        let Some(best) = (0..timing.kinds()).filter_map(span).min() else { return };
-        self.history.losses.resize(timing.kinds(), (0.0, 0.0));
-        for slot in 0..timing.kinds() {
-            let Some(here) = span(slot) else { continue };
-            let loss = libm::log(here.as_secs_f64().max(1e-12) / best.as_secs_f64().max(1e-12));
-            self.history.losses[slot].0 += work;
-            self.history.losses[slot].1 += work * loss;
-        }
+        let spans: SmallVec<[Option<Span>; 8]> = (0..timing.kinds()).map(span).collect();
+        self.history.arrive(job.arrival, job.gang, shortest, &spans, stream);
     }
 
     /// Puts a job into the queue, or a request into its stream; one that comes back stands before younger ones.

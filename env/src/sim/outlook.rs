@@ -72,6 +72,32 @@ impl<'a> Outlook<'a> {
     pub fn clairvoyant(&self) -> Simulator {
         self.0.clone()
     }
+
+    /// As [`Outlook::clairvoyant`], but after so many more arrivals nothing comes. A learner may be told what truly
+    /// followed: that is one draw from what could have followed, without what imagination gets wrong.
+    pub fn clairvoyant_for(&self, arrivals: usize) -> Simulator {
+        let mut sim = self.0.clone();
+        let (end, whole) = (sim.arrived.saturating_add(arrivals), &sim.world.workload);
+        if end >= whole.len() {
+            return sim;
+        }
+        let workload = Workload {
+            jobs: whole.jobs[..end].to_vec(),
+            truths: whole.truths[..end].to_vec(),
+            speeds: whole.speeds.clone(),
+            clients: None,
+            floors: whole.floors.clone(),
+            artefacts: whole.artefacts.clone(),
+            changes: whole.changes.clone(),
+        };
+        let timing = sim.world.timing.spliced(end, &sim.world.timing, &[]);
+        let next = stages(&workload).unwrap_or_default();
+        sim.world = Arc::new(sim.world.with_course(workload, timing, next));
+        sim.records.truncate(end);
+        sim.census.expect(end - sim.arrived);
+        sim.sent = end;
+        sim
+    }
 }
 
 struct Imagination<'a> {

@@ -24,6 +24,14 @@ pub enum SpecError {
         /// What the parser says, with the line.
         why: String,
     },
+    /// A trace that the scenario is made of.
+    #[error("{file}: {why}")]
+    Trace {
+        /// Which file.
+        file: String,
+        /// What is wrong with the trace.
+        why: String,
+    },
     /// A node of a kind that the catalogue does not have.
     #[error("{file}: node {node:?} has the unknown device kind {kind:?}, {near}")]
     UnknownKind {

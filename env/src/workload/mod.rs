@@ -13,6 +13,7 @@ mod faults;
 mod lublin;
 mod pipelines;
 mod random;
+mod recorded;
 mod regimes;
 mod replay;
 mod requests;
@@ -32,6 +33,7 @@ pub use lublin::{LublinSource, Population};
 pub use pipelines::{PipelineSource, Stage};
 pub(crate) use random::Random;
 pub use random::derive_seed;
+pub use recorded::RecordedSource;
 pub use regimes::{Durations, Order, Regimes, Segment};
 pub use replay::{Replay, Start};
 pub use requests::{RequestSource, Stream};
@@ -56,6 +58,8 @@ pub enum Source {
     Clients(ClientSource),
     /// Chains of stages.
     Pipelines(PipelineSource),
+    /// Sequences of a trace.
+    Recorded(RecordedSource),
     /// Several sources at once, each with a seed of its own; jobs are numbered anew in order of arrival.
     Mix(Vec<Source>),
 }
@@ -78,6 +82,7 @@ impl Source {
             Source::Lublin(source) => source.generate(catalog, cluster, seed),
             Source::Clients(source) => source.generate(catalog, cluster),
             Source::Pipelines(source) => source.generate(catalog, cluster, seed),
+            Source::Recorded(source) => source.generate(seed),
             Source::Mix(sources) => mix(sources, catalog, cluster, seed),
         }
     }

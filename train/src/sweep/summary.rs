@@ -91,15 +91,21 @@ pub(super) fn collect<'a>(plan: &'a Plan, out: &Path) -> Result<Vec<Done<'a>>> {
     Ok(runs)
 }
 
-/// What the card of a policy says against the rule that is best on the test episodes, which the ratio is highest to.
+/// What the card of a policy says against the rule that is best on the test episodes, which the ratio is highest to; the
+/// mean of that where it plays in several scenarios.
 fn test_ratio(path: &Path) -> Result<f64> {
     let shown = path.display();
     let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
     let frozen = frozen::read(&bytes).with_context(|| format!("{shown} is not a usable frozen policy"))?;
-    let ratios = frozen.card().origin.benchmark["ratio_to"].as_object();
-    let ratios = ratios.with_context(|| format!("{shown}: its card has no ratios to rules"))?;
-    let each = ratios.values().filter_map(|ratio| ratio["ratio"].as_f64());
-    each.max_by(f64::total_cmp).with_context(|| format!("{shown}: its card has no ratios to rules"))
+    let missing = || format!("{shown}: its card has no ratios to rules");
+    let worths = frozen.card().origin.benchmarks();
+    let mut sum = 0.0;
+    for (_, worth) in &worths {
+        let ratios = worth["ratio_to"].as_object().with_context(missing)?;
+        let each = ratios.values().filter_map(|ratio| ratio["ratio"].as_f64());
+        sum += each.max_by(f64::total_cmp).with_context(missing)?;
+    }
+    Ok(sum / worths.len() as f64)
 }
 
 /// One row for each variant in each scenario.

@@ -1,7 +1,7 @@
 //! The update: PPO's losses and their gradients, by hand, over one rollout.
 
 use std::ops::Range;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::seq::SliceRandom;
 
@@ -9,7 +9,7 @@ use super::config::Config;
 use super::net::{Activations, ActorCritic, Scratch};
 use super::rollout::{Rollout, hide};
 use crate::adam::Adam;
-use crate::ppo::Losses;
+use crate::losses::{Losses, Tally};
 use crate::seed::{Purpose, stream};
 
 /// Rows whose gradients are computed together, so that the activations stay in the cache.
@@ -85,34 +85,21 @@ impl Update {
     ) -> Losses {
         let mut order: Vec<usize> = (0..rollout.actions.len()).collect();
         let mut minibatch = std::mem::take(&mut self.minibatch);
-        let (mut sum, mut count, mut transfer) = ([0.0; 7], 0.0, Duration::ZERO);
+        let mut tally = Tally::default();
         for epoch in 0..config.update_epochs {
             order.shuffle(&mut stream(config.seed, Purpose::Order, iteration, epoch as u64));
             for chosen in order.chunks(config.minibatch_size) {
                 let begin = Instant::now();
                 minibatch.fill(rollout, advantages, chosen);
-                transfer += begin.elapsed();
+                let transfer = begin.elapsed();
                 let means = self.gradient(net, &adam.params, &minibatch, config);
                 let norm = adam.step(&self.gradient, config.learning_rate, config.max_grad_norm);
-                let row = means.into_iter().chain([f64::from(norm)]);
-                sum.iter_mut().zip(row).for_each(|(sum, mean)| *sum += mean);
-                count += 1.0;
+                let [policy, value, entropy, kl, old_kl, clipped] = means;
+                tally.add([policy, value, entropy, kl, old_kl, clipped, f64::from(norm)], transfer);
             }
         }
         self.minibatch = minibatch;
-        let [policy_loss, value_loss, entropy, approx_kl, old_approx_kl, clipfrac, grad_norm] =
-            sum.map(|sum| sum / f64::max(count, 1.0));
-        Losses {
-            policy_loss,
-            value_loss,
-            entropy,
-            approx_kl,
-            old_approx_kl,
-            clipfrac,
-            grad_norm,
-            epochs: config.update_epochs as f64,
-            transfer_seconds: transfer.as_secs_f64(),
-        }
+        tally.losses(config.update_epochs)
     }
 
     /// The gradient of a minibatch's loss at these weights, in [`Update::last_gradient`]; gives the means that are logged:

@@ -12,7 +12,7 @@ use super::ppo::Update;
 use super::rollout::{Collector, Rollout};
 use crate::adam::Adam;
 use crate::log::Metrics;
-use crate::ppo::Losses;
+use crate::losses::{Losses, explained_variance};
 use crate::seed::{Purpose, stream};
 
 /// Episodes over which the logged return is a mean.
@@ -116,43 +116,18 @@ impl<E: Env> Trainer<E> {
             metrics.push("charts/episodic_return", mean);
         }
         let [environment, forward] = [rollout.environment, rollout.forward].map(|span| span.as_secs_f64());
+        let returns = rollout.values.iter().zip(advantages).map(|(value, advantage)| value + advantage);
         for (name, value) in [
             ("charts/SPS", self.config.batch_size() as f64 / (environment + forward + learn)),
             ("charts/learning_rate", f64::from(rate)),
-            ("losses/policy_loss", losses.policy_loss),
-            ("losses/value_loss", losses.value_loss),
-            ("losses/entropy", losses.entropy),
-            ("losses/approx_kl", losses.approx_kl),
-            ("losses/old_approx_kl", losses.old_approx_kl),
-            ("losses/clipfrac", losses.clipfrac),
-            ("losses/explained_variance", explained_variance(&rollout.values, advantages)),
-            ("losses/grad_norm", losses.grad_norm),
+            ("losses/explained_variance", explained_variance(&rollout.values, returns)),
             ("performance/environment_seconds", environment),
             ("performance/forward_seconds", forward),
-            // A part of the following.
-            ("performance/transfer_seconds", losses.transfer_seconds),
             ("performance/learn_seconds", learn),
         ] {
             metrics.push(name, value);
         }
+        losses.rows().into_iter().for_each(|(name, value)| metrics.push(name, value));
         metrics
     }
-}
-
-/// One minus the variance of the critic's errors, which are the advantages, over that of its targets; zero where
-/// the targets do not vary.
-fn explained_variance(values: &[f32], advantages: &[f32]) -> f64 {
-    let variance = |numbers: &mut dyn Iterator<Item = f64>| {
-        let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-        for number in numbers {
-            count += 1.0;
-            sum += number;
-            squares += number * number;
-        }
-        squares / count - (sum / count) * (sum / count)
-    };
-    let errors = variance(&mut advantages.iter().map(|&advantage| f64::from(advantage)));
-    let targets = values.iter().zip(advantages).map(|(&value, &advantage)| f64::from(value + advantage));
-    let total = variance(&mut { targets });
-    if total > 0.0 { 1.0 - errors / total } else { 0.0 }
 }

@@ -1,0 +1,148 @@
+//! Kubernetes: the scheduler-extender verbs, answered by a policy.
+//!
+//! kube-scheduler asks once a pod, after its own filters: which of these nodes are impossible (`filter`), and how good is
+//! each of the others (`prioritize`)? A policy that starts jobs on kinds of devices answers with scores from 0 to 10. Nothing
+//! here waits or reads a clock; each verb is a function from a request and the moment to a response, and its caller brings
+//! the bytes.
+//!
+//! Errors of `filter` fail the pod, errors of `prioritize` are ignored by the scheduler. So whatever is not known is let
+//! through with the score 0: a node without a record, a device that no kind stands for, a pod without a hint. `filter`
+//! keeps back only what can never work.
+//!
+//! - `wire`: requests and responses, in both spellings of their keys
+//! - `object`: what is read of nodes and pods
+//! - `config`: what their labels mean
+//! - `registry`: the nodes that are known and what runs on them, condensed to what a policy sees
+//! - `job`: a pod as a job
+//! - `score`: from a policy's opinion to scores
+//! - `answer`: paths and statuses, for whatever server carries them
+//! - `bind`: binds a pod, where that is asked for
+//! - `folder`: nodes and pods from files that somebody else writes
+
+pub mod answer;
+pub mod bind;
+pub mod config;
+pub mod folder;
+pub mod job;
+pub mod object;
+pub mod registry;
+pub mod score;
+pub mod wire;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use yardmaster_env::units::Time;
+
+use self::bind::Binder;
+use self::config::Config;
+use self::job::Wanted;
+use self::object::{Node, Pod};
+use self::registry::Registry;
+use self::score::{Outcome, Scorer};
+use self::wire::{Arguments, FilterResult, HostPriority};
+
+/// The verbs, with all they need. Shared by threads.
+pub struct Extender {
+    config: Config,
+    registry: RwLock<Registry>,
+    scorer: Mutex<Scorer>,
+    binder: Option<Binder>,
+}
+
+/// Scores, aligned with the names that were asked for, and what came before them.
+#[derive(Debug)]
+pub struct Prioritized<'a> {
+    /// One for each node of the request, in its order.
+    pub priorities: Vec<HostPriority<'a>>,
+    /// What the policy said.
+    pub outcome: Outcome,
+}
+
+impl Extender {
+    /// An extender that knows no node yet.
+    pub fn new(config: Config, scorer: Scorer) -> Extender {
+        Extender { config, registry: RwLock::default(), scorer: Mutex::new(scorer), binder: None }
+    }
+
+    /// Lets it bind pods too.
+    pub fn with_binder(self, binder: Binder) -> Extender {
+        Extender { binder: Some(binder), ..self }
+    }
+
+    /// What labels and annotations mean.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Replaces the scorer, as a reload does.
+    pub fn replace(&self, scorer: Scorer) {
+        *self.scorer() = scorer;
+    }
+
+    /// Replaces all nodes by those of a list.
+    pub fn set_nodes(&self, nodes: &[Node]) {
+        self.write(|registry| registry.set_nodes(&self.config, nodes));
+    }
+
+    /// Replaces all pods by those of a list: what runs where.
+    pub fn set_pods(&self, pods: &[Pod], now: Time) {
+        self.write(|registry| registry.set_pods(&self.config, pods, now));
+    }
+
+    /// How many nodes are known.
+    pub fn known(&self) -> usize {
+        self.registry.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Keeps back the nodes on which the pod can never run.
+    pub fn filter<'a>(&self, request: &'a Arguments<'a>) -> FilterResult<'a> {
+        self.learn(request);
+        let wanted = match Wanted::of(&self.config, &request.pod) {
+            Ok(wanted) => wanted,
+            Err(error) => return FilterResult::error(error.to_string()),
+        };
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = BTreeMap::new();
+        let fits = |name: &str| match registry.node(name).and_then(|node| wanted.impossible_on(node)) {
+            Some(reason) => {
+                failed.insert(name.to_owned(), format!("yardmaster: {reason}"));
+                false
+            }
+            None => true,
+        };
+        let kept = FilterResult::keep(request, fits);
+        kept.with_failed(failed)
+    }
+
+    /// Scores every node of the request, 0 where nothing is known.
+    pub fn prioritize<'a>(
+        &self,
+        request: &'a Arguments<'a>,
+        now: Time,
+    ) -> Result<Prioritized<'a>, job::HintError> {
+        self.learn(request);
+        let wanted = Wanted::of(&self.config, &request.pod)?;
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        let (scores, outcome) = self.scorer().score(&registry, &wanted, request.names(), now);
+        let hosts = request.names().zip(scores);
+        let priorities = hosts.map(|(host, score)| HostPriority { host, score: i64::from(score) }).collect();
+        Ok(Prioritized { priorities, outcome })
+    }
+
+    /// Takes in what the scheduler sent in full, where it does.
+    fn learn(&self, request: &Arguments<'_>) {
+        if let Some(nodes) = request.full_nodes() {
+            self.write(|registry| registry.add_nodes(&self.config, nodes));
+        }
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Registry)) {
+        change(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// A panic of a policy leaves buffers that the next decision fills anew.
+    fn scorer(&self) -> MutexGuard<'_, Scorer> {
+        self.scorer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,291 @@
+//! From a policy's opinion to scores.
+//!
+//! The policy is shown the condensed cluster and the pod as the only job that waits. Its logits, or a rule's decision and
+//! estimates, rank the kinds of devices; what is left of the scale ranks the nodes of one kind:
+//!
+//! | part | points |
+//! |---|---|
+//! | the kind that the policy prefers among those of the request | 8 |
+//! | any other kind, by its probability relative to that | 1 to 5 |
+//! | the node is left with no free device, or with the fewest of its kind | 1 |
+//! | pods of the same group run in its rack | 1 |
+//!
+//! So no node of a kind is ranked above one of a better kind. A pod has been taken in by the scheduler and will be placed, so
+//! that a policy that would rather wait only has its kinds ranked; that it would have waited is in [`Outcome`].
+
+use std::collections::{HashSet, VecDeque};
+
+use yardmaster_agent::learned::Learned;
+use yardmaster_agent::policy::Policy;
+use yardmaster_env::catalog::Catalog;
+use yardmaster_env::job::{Job, Task};
+use yardmaster_env::rules::Rules;
+use yardmaster_env::timing::{KindSlot, Timing};
+use yardmaster_env::units::{JobId, KindId, Span, Time};
+use yardmaster_env::view::{Decision, Discipline, History, View};
+
+use super::job::Wanted;
+use super::registry::{Condensed, KnownNode, Registry};
+
+/// The best score of a node, as the scheduler wants it.
+pub const HIGHEST: u8 = 10;
+
+const BEST_KIND: u8 = 8;
+const OTHER_KINDS: f64 = 5.0;
+/// By how much the kind that a rule chooses is better than the best of the others: enough to be the first.
+const CHOSEN: f64 = 1e-6;
+/// Pods whose identities are remembered, so that one that is scored again does not count as a new arrival.
+const REMEMBERED: usize = 16_384;
+
+/// Whose opinion counts.
+pub enum Opinion {
+    /// A frozen policy.
+    Learned(Box<Learned>),
+    /// A rule, which ranks by what it decides and by estimates.
+    Rule(Box<dyn Policy>),
+}
+
+/// Scores nodes, and remembers the arrivals that an observation is scaled by.
+pub struct Scorer {
+    opinion: Opinion,
+    rules: Rules,
+    history: History,
+    kinds: Vec<KindId>,
+    seen: HashSet<String>,
+    order: VecDeque<String>,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Nodes of the request that are known.
+    pub known: usize,
+    /// Nodes that are not, and have the score 0.
+    pub unknown: usize,
+    /// Whether the policy would rather have waited.
+    pub would_wait: bool,
+}
+
+/// A node of the request that can be ranked.
+struct Ranked {
+    at: usize,
+    slot: KindSlot,
+    left: u32,
+    in_rack: bool,
+}
+
+impl Scorer {
+    /// A scorer that has seen nothing yet.
+    pub fn new(opinion: Opinion) -> Scorer {
+        let (rules, history) = (Rules::default(), History::default());
+        let (kinds, seen, order) = Default::default();
+        Scorer { opinion, rules, history, kinds, seen, order }
+    }
+
+    /// The name of the policy.
+    pub fn name(&self) -> &str {
+        match &self.opinion {
+            Opinion::Learned(policy) => policy.name(),
+            Opinion::Rule(policy) => policy.name(),
+        }
+    }
+
+    /// One score for each name, from 0 to [`HIGHEST`].
+    pub fn score<'n>(
+        &mut self,
+        registry: &Registry,
+        wanted: &Wanted,
+        names: impl Iterator<Item = &'n str>,
+        now: Time,
+    ) -> (Vec<u8>, Outcome) {
+        let mut scores = Vec::with_capacity(names.size_hint().0);
+        let (mut ranked, mut outcome) = (Vec::new(), Outcome::default());
+        for (at, name) in names.enumerate() {
+            scores.push(0);
+            let Some(node) = registry.node(name) else {
+                outcome.unknown += 1;
+                continue;
+            };
+            outcome.known += 1;
+            ranked.extend(rank(registry, wanted, name, node).map(|rank| Ranked { at, ..rank }));
+        }
+        if let Some(condensed) = registry.condensed().filter(|_| wanted.devices > 0 && !ranked.is_empty()) {
+            let (by_kind, would_wait) = self.ask(condensed, wanted, &ranked, now);
+            outcome.would_wait = would_wait;
+            spread(&ranked, &points(&by_kind), &mut scores);
+        }
+        (scores, outcome)
+    }
+
+    /// ln of how good each kind is, by kind slot; nothing for kinds that are not asked about or do not run the pod.
+    fn ask(
+        &mut self,
+        condensed: &Condensed,
+        wanted: &Wanted,
+        ranked: &[Ranked],
+        now: Time,
+    ) -> (Vec<Option<f64>>, bool) {
+        let mut offered = vec![false; condensed.cluster.kinds().len()];
+        ranked.iter().for_each(|node| offered[node.slot] = true);
+        // The scheduler vouches that the pod fits its nodes; what is known of what runs there may be older.
+        let mut condensed = condensed.clone();
+        for (slot, _) in offered.iter().enumerate().filter(|(_, offered)| **offered) {
+            condensed.make_room(slot, wanted.devices);
+        }
+        // All that runs stands for job 0, which nobody asks about.
+        let stand_in = Job::new(0, Time::ZERO, Task::Rigid { requested: Span::from_secs(1) }, 1);
+        let jobs = [stand_in, wanted.job(now)];
+        let timing = Timing::new(Catalog::builtin(), &condensed.cluster, &jobs);
+        self.remember(&condensed, &timing, &jobs[1], &wanted.uid);
+        let view = condensed.view(&jobs, &timing, &self.history, &self.rules, now);
+        let (mut by_kind, would_wait) = match &mut self.opinion {
+            Opinion::Learned(policy) => by_logits(policy, &view),
+            Opinion::Rule(policy) => by_estimates(&mut **policy, &view),
+        };
+        by_kind.iter_mut().zip(&offered).filter(|(_, offered)| !**offered).for_each(|(kind, _)| *kind = None);
+        (by_kind, would_wait)
+    }
+
+    /// Takes in an arrival as the simulator does, each pod once.
+    fn remember(&mut self, condensed: &Condensed, timing: &Timing, job: &Job, uid: &str) {
+        if self.kinds != condensed.cluster.kinds() {
+            self.kinds = condensed.cluster.kinds().to_vec();
+            self.history.losses = vec![(0.0, 0.0); self.kinds.len()];
+        }
+        let spans: Vec<Option<Span>> = (0..timing.kinds()).map(|slot| timing.job(1, slot)).collect();
+        let Some(best) = spans.iter().flatten().min().copied() else { return };
+        if !self.seen.insert(uid.to_owned()) {
+            return;
+        }
+        self.order.push_back(uid.to_owned());
+        if self.order.len() > REMEMBERED {
+            self.order.pop_front().map(|oldest| self.seen.remove(&oldest));
+        }
+        self.history.arrive(job.arrival, job.gang, best, &spans, None);
+    }
+}
+
+impl Condensed {
+    /// Sees to it that a pod fits a kind.
+    fn make_room(&mut self, slot: KindSlot, devices: u32) {
+        let Some(&first) = self.cluster.nodes_of(slot).first() else { return };
+        let missing = devices.saturating_sub(self.free_by_kind[slot]);
+        self.free[first.index()] += missing;
+        self.free_by_kind[slot] += missing;
+    }
+
+    /// The cluster with one job that waits, the second of `jobs`.
+    fn view<'a>(
+        &'a self,
+        jobs: &'a [Job; 2],
+        timing: &'a Timing,
+        history: &'a History,
+        rules: &'a Rules,
+        now: Time,
+    ) -> View<'a> {
+        View {
+            now,
+            cluster: &self.cluster,
+            timing,
+            jobs,
+            queue: &[JobId(1)],
+            continuity: None,
+            streams: &[],
+            free: &self.free,
+            free_by_kind: &self.free_by_kind,
+            running: &self.running,
+            history,
+            progress: &[],
+            corrections: &[],
+            in_service: self.cluster.all_devices(),
+            rules,
+            data: None,
+            loads: None,
+            discipline: Discipline::Free,
+            may_wait: true,
+            outlook: None,
+        }
+    }
+}
+
+/// What ranks a node within its kind; `None` where its kind is not known or it has too few devices.
+fn rank(registry: &Registry, wanted: &Wanted, name: &str, node: &KnownNode) -> Option<Ranked> {
+    let slot = registry.condensed()?.cluster.kinds().binary_search(&node.kind?).ok()?;
+    if node.devices < wanted.devices {
+        return None;
+    }
+    let left = registry.free(name, node).saturating_sub(wanted.devices);
+    let in_rack = wanted.group.as_deref().zip(node.rack.as_deref());
+    let in_rack = in_rack.is_some_and(|(group, rack)| registry.is_in_rack(group, rack));
+    Some(Ranked { at: 0, slot, left, in_rack })
+}
+
+/// The highest logit of each kind, and whether waiting has a higher one.
+fn by_logits(policy: &mut Learned, view: &View<'_>) -> (Vec<Option<f64>>, bool) {
+    let weighed = policy.weigh(view);
+    let candidates = weighed.candidates;
+    let mut by_kind: Vec<Option<f64>> = vec![None; view.cluster.kinds().len()];
+    for (candidate, &logit) in candidates.list.iter().zip(weighed.logits) {
+        let of_kind = &mut by_kind[candidates.nodes[candidate.node].slot];
+        *of_kind = Some(of_kind.map_or(f64::from(logit), |best| best.max(f64::from(logit))));
+    }
+    let would_wait = matches!(weighed.decision(view), Decision::Wait { .. });
+    (by_kind, would_wait)
+}
+
+/// A rule's own kind first, then by estimates: twice as long is half as good.
+fn by_estimates(policy: &mut dyn Policy, view: &View<'_>) -> (Vec<Option<f64>>, bool) {
+    let decision = policy.decide(view);
+    let chosen = match &decision {
+        Decision::Start { nodes, .. } => nodes.first().map(|share| view.slot_of(share.node)),
+        _ => None,
+    };
+    let goodness = |slot| Some(-view.estimate(JobId(1), slot)?.as_secs_f64().max(1e-9).ln());
+    let mut by_kind: Vec<Option<f64>> = (0..view.cluster.kinds().len()).map(goodness).collect();
+    let best = by_kind.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+    if let Some(chosen) = chosen {
+        by_kind[chosen] = Some(best + CHOSEN);
+    }
+    (by_kind, matches!(decision, Decision::Wait { .. }))
+}
+
+/// Points of each kind: [`BEST_KIND`] for the first of the best, 1 to [`OTHER_KINDS`] for the others, 0 for none.
+fn points(by_kind: &[Option<f64>]) -> Vec<u8> {
+    let best = by_kind.iter().flatten().copied().fold(f64::NEG_INFINITY, f64::max);
+    let mut given = false;
+    let of = |kind: &Option<f64>| match *kind {
+        None => 0,
+        Some(value) if value >= best && !std::mem::replace(&mut given, true) => BEST_KIND,
+        Some(value) => (OTHER_KINDS * (value - best).exp()).round().clamp(1.0, OTHER_KINDS) as u8,
+    };
+    by_kind.iter().map(of).collect()
+}
+
+/// Points of the kind, and one each for what ranks nodes of a kind.
+fn spread(ranked: &[Ranked], points: &[u8], scores: &mut [u8]) {
+    let mut least = vec![u32::MAX; points.len()];
+    for node in ranked {
+        least[node.slot] = least[node.slot].min(node.left);
+    }
+    for node in ranked.iter().filter(|node| points[node.slot] > 0) {
+        let tight = node.left == least[node.slot];
+        scores[node.at] = points[node.slot] + u8::from(tight) + u8::from(node.in_rack);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_node_of_another_kind_reaches_the_best_kind() {
+        assert_eq!(points(&[Some(0.0), None, Some(0.0), Some(-0.7), Some(-30.0)]), [8, 0, 5, 2, 1]);
+        assert_eq!(points(&[None, None]), [0, 0]);
+        let node = |slot, left, in_rack| Ranked { at: 0, slot, left, in_rack };
+        let nodes = [node(0, 3, false), node(1, 0, true)].into_iter().enumerate();
+        let ranked: Vec<Ranked> = nodes.map(|(at, node)| Ranked { at, ..node }).collect();
+        let mut scores = [0; 2];
+        spread(&ranked, &points(&[Some(1.0), Some(0.999)]), &mut scores);
+        assert_eq!(scores, [9, 7]);
+    }
+}

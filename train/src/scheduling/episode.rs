@@ -1,0 +1,199 @@
+//! Episodes of one scenario, as the learner plays them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use rand::{Rng, RngExt};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use yardmaster_agent::learned::Learned;
+use yardmaster_agent::net::PolicyNet;
+use yardmaster_agent::policy::{Policy, play};
+use yardmaster_agent::registry;
+use yardmaster_agent::search::Teacher;
+use yardmaster_env::gym::{FUTURE, SchedulingEnv, Settings};
+use yardmaster_env::metrics::Metrics;
+use yardmaster_env::observe::Observation;
+use yardmaster_env::sim::World;
+use yardmaster_env::spec::{Scenario, Split};
+use yardmaster_env::view::Decision;
+
+use crate::config::Config;
+use crate::env::{Environment, Step};
+
+/// One scheduling episode after another, in which the prior rule sets the scales.
+pub struct Scheduling {
+    scenario: Arc<Scenario>,
+    /// Number of the scenario among those that are trained in.
+    task: usize,
+    env: SchedulingEnv,
+    prior: Box<dyn Policy>,
+    teacher: Teacher,
+    /// Actions that the teacher tries at most.
+    tries: usize,
+    /// Standard errors that are added to what an action costs.
+    caution: f64,
+    future: Vec<f32>,
+    /// The prior's objective and mean completion time in this episode: the units of reward and time.
+    objective: f64,
+    completion_s: f64,
+    /// Decisions that the prior takes in it.
+    length: usize,
+}
+
+impl Scheduling {
+    /// Episodes of this scenario, the `task`-th of those that are trained in.
+    pub(super) fn new(
+        scenario: Arc<Scenario>,
+        task: usize,
+        prior: &str,
+        teacher: Teacher,
+        config: &Config,
+    ) -> Result<Self> {
+        let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };
+        let prior = registry::build(prior)?;
+        let source = Arc::clone(&scenario);
+        let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
+        let future = Vec::with_capacity(FUTURE);
+        let (tries, caution) = (config.teach_actions, config.teach_caution);
+        let (objective, completion_s, length) = (1.0, 1.0, 1);
+        Ok(Self {
+            scenario,
+            task,
+            env,
+            prior,
+            teacher,
+            tries,
+            caution,
+            future,
+            objective,
+            completion_s,
+            length,
+        })
+    }
+
+    /// The prior built anew, for one that cannot be copied.
+    #[allow(clippy::panic, reason = "it was built before by the same name")]
+    fn fresh_prior(&self) -> Box<dyn Policy> {
+        registry::build(self.prior.name())
+            .unwrap_or_else(|error| panic!("the prior was built before: {error}"))
+    }
+
+    /// Reads what the critic may see of the decision at hand.
+    fn look(&mut self) {
+        self.future.clear();
+        self.env.future(&mut self.future);
+    }
+
+    /// The actions to try: the prior's first, to wait, to cut off, and of the others as many as there is room for.
+    fn tries(&self, prior: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
+        let candidates = self.env.candidates();
+        let is_start = |action: &usize| {
+            candidates
+                .list
+                .get(*action)
+                .is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
+        };
+        let others = (0..candidates.actions()).filter(|action| *action != prior);
+        let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
+        tries.insert(0, prior);
+        while tries.len() < self.tries && !starts.is_empty() {
+            tries.push(starts.swap_remove(random.random_range(0..starts.len())));
+        }
+        tries
+    }
+}
+
+/// The world of a seed. A scenario is checked when it is read, so that each of its seeds has one.
+#[allow(clippy::panic, reason = "a scenario that was checked generates every seed")]
+pub(super) fn episode(scenario: &Scenario, seed: u64) -> Arc<World> {
+    match scenario.world(seed) {
+        Ok(world) => Arc::new(world),
+        Err(error) => panic!("scenario {} has no episode {seed}: {error}", scenario.spec().name),
+    }
+}
+
+impl Environment for Scheduling {
+    fn reset(&mut self, seed: u64) {
+        let seed = Split::Train.seed(seed, 0);
+        let world = episode(&self.scenario, seed);
+        if let Ok(sim) = play(&world, &mut *self.prior, seed) {
+            let metrics = Metrics::of(&sim);
+            self.objective = metrics.objective.max(1e-12);
+            self.completion_s = metrics.mean_jct_s.max(1e-12);
+            self.length = sim.decisions() as usize;
+        }
+        self.prior.reset(seed);
+        let prior = &mut self.prior;
+        if let Err(error) = self.env.begin_advised(seed, |view| Some(prior.decide(view))) {
+            unreachable!("an episode of a checked scenario has decisions: {error}");
+        }
+        self.look();
+    }
+
+    fn task(&self) -> usize {
+        self.task
+    }
+
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    fn observation(&self) -> &Observation {
+        self.env.observation()
+    }
+
+    fn prior(&self) -> Option<usize> {
+        self.env.candidates().proposal()
+    }
+
+    fn future(&self) -> &[f32] {
+        &self.future
+    }
+
+    fn regrets(
+        &mut self,
+        tail: Option<&Arc<PolicyNet>>,
+        random: &mut Xoshiro256PlusPlus,
+    ) -> Option<Vec<f32>> {
+        let (view, prior) = (self.env.view()?, self.prior()?);
+        let candidates = self.env.candidates();
+        let tries = self.tries(prior, random);
+        let decisions: Option<Vec<Decision>> =
+            tries.iter().map(|&action| candidates.decision(&view, action)).collect();
+        let rule = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
+        let mut tail = || match tail {
+            Some(net) => Box::new(Learned::with_prior("tail", Arc::clone(net), rule())),
+            None => rule(),
+        };
+        let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
+        let mut regrets = vec![f32::NAN; candidates.actions()];
+        for (&action, found) in tries.iter().zip(&found) {
+            let cautious = |(mean, error): (f64, f64)| (mean + self.caution * error) / self.objective;
+            regrets[action] = found.map_or(f32::NAN, |found| cautious(found) as f32);
+        }
+        Some(regrets)
+    }
+
+    fn step(&mut self, action: usize) -> Step {
+        let prior = &mut self.prior;
+        match self.env.act_advised(action, |view| Some(prior.decide(view))) {
+            Ok(result) => {
+                if !result.terminated {
+                    self.look();
+                }
+                Step {
+                    reward: (result.reward / self.objective) as f32,
+                    elapsed: (result.elapsed.as_secs_f64() / self.completion_s) as f32,
+                    terminated: result.terminated,
+                    truncated: result.truncated,
+                }
+            }
+            Err(error) => unreachable!("the learner takes listed actions only: {error}"),
+        }
+    }
+
+    fn score(&self) -> f64 {
+        // Relative to the prior on the same episode, so that easy and hard traces count alike.
+        self.env.simulator().map_or(f64::NAN, |sim| sim.cost().score() / self.objective)
+    }
+}
