@@ -59,7 +59,7 @@ impl Model {
 fn plan(proto: &ModelProto, signature: &Signature, batch: usize) -> Result<Arc<TypedRunnableModel>> {
     let shape: Vec<usize> = std::iter::once(batch).chain(signature.input_shape.iter().copied()).collect();
     let model = onnx().model_for_proto_model(proto)?;
-    model.with_input_fact(0, f32::fact(&shape).into())?.into_optimized()?.into_runnable()
+    model.with_input_fact(0, f32::fact(shape).into())?.into_optimized()?.into_runnable()
 }
 
 /// What the graph says of its input and output.
