@@ -66,7 +66,7 @@ impl<S: Slurm> Adapter<S> {
         match result {
             Ok(()) => log(Event::Did(key, action)),
             Err(error @ SlurmError::Failed { .. }) if !error.is_outage() => {
-                self.say(key, &error.to_string(), log, Event::Failed)
+                self.say(key, &error.to_string(), log, Event::Failed);
             }
             Err(error) => {
                 log(Event::Failed(key, error.to_string()));
