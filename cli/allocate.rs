@@ -18,7 +18,7 @@ pub(crate) fn run(args: &Allocate) -> Result<()> {
         eprintln!("note: {note}");
     }
     if !json.as_ref().is_some_and(Output::is_stdout) {
-        Output::Stdout.write(&tables(&answer))?;
+        Output::Stdout.write(tables(&answer))?;
     }
     match json {
         Some(json) => json.write(&(serde_json::to_string_pretty(&answer)? + "\n")),

@@ -9,6 +9,8 @@ use yardmaster_agent::explain::gain::Tail;
 use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
 
+use crate::gateway::args::{Backend, Gateway, LiveCompare, LoadInfer, Profile};
+
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
 #[derive(Debug, Parser)]
 #[command(name = "yardmaster", version, about, propagate_version = true)]
@@ -43,6 +45,17 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Solve a static allocation: who gets how much of what, which node, which path
     Allocate(Allocate),
+    /// Stand in front of inference back ends and let a policy batch and place requests
+    Gateway(Gateway),
+    /// Measure how long back ends take for batches and write a scenario with these speeds
+    Profile(Profile),
+    /// Send the requests of an episode to a server when they are due, and measure its answers
+    LoadInfer(LoadInfer),
+    /// Run policies live and in the simulator on the same arrivals, and compare
+    LiveCompare(LiveCompare),
+    /// Serve ONNX models as a back end (needs yardmaster-backend beside this command)
+    #[command(disable_help_flag = true)]
+    Backend(Backend),
     /// Let a policy place the held jobs of a Slurm partition
     Slurm(Slurm),
     /// Train a policy (needs yardmaster-train beside this command)

@@ -116,16 +116,16 @@ impl Outputs {
     fn write(self, args: &Bench, fields: &[Field], comparisons: &[Comparison]) -> Result<()> {
         let Outputs { json, markdown, csv, html } = self;
         if ![&json, &markdown, &csv, &html].into_iter().flatten().any(Output::is_stdout) {
-            Output::Stdout.write(&report::terminal(comparisons, &args.columns))?;
+            Output::Stdout.write(report::terminal(comparisons, &args.columns))?;
         }
         if let Some(markdown) = markdown {
-            markdown.write(&report::markdown(comparisons, &args.columns))?;
+            markdown.write(report::markdown(comparisons, &args.columns))?;
         }
         if let Some(csv) = csv {
-            csv.write(&rows_csv::text(fields, comparisons))?;
+            csv.write(rows_csv::text(fields, comparisons))?;
         }
         if let Some(html) = html {
-            html.write(&html::page(fields, comparisons))?;
+            html.write(html::page(fields, comparisons))?;
         }
         match json {
             Some(json) => json.write(&(serde_json::to_string_pretty(comparisons)? + "\n")),

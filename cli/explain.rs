@@ -101,10 +101,10 @@ pub(crate) fn run(args: &Explain) -> Result<()> {
         }
     };
     if ![&json, &markdown].into_iter().flatten().any(Output::is_stdout) {
-        Output::Stdout.write(&text(Style::Terminal))?;
+        Output::Stdout.write(text(Style::Terminal))?;
     }
     if let Some(markdown) = markdown {
-        markdown.write(&text(Style::Markdown))?;
+        markdown.write(text(Style::Markdown))?;
     }
     json.map_or(Ok(()), |json| json.write(&(value + "\n")))
 }

@@ -17,6 +17,8 @@ use crate::file::text;
 
 /// A recorded workload with the cluster to run it on.
 pub(crate) struct Trace {
+    /// What its kinds and models are.
+    pub(crate) catalog: Box<Catalog>,
     /// The machines, if the trace or the caller names them.
     pub(crate) cluster: Option<Cluster>,
     /// What arrived.
@@ -106,7 +108,9 @@ pub(crate) fn read(path: &Path, cluster: Option<&str>) -> Result<Content> {
         );
     };
     let text = text(path)?;
-    let catalog = Catalog::builtin();
+    let given = cluster.map(machines).transpose()?;
+    let own = given.as_ref().map(|(_, catalog)| catalog.clone());
+    let catalog = &own.unwrap_or_else(|| Catalog::builtin().clone());
     let mut rounds = RoundRules::default();
     let (own, (workload, report)) = match format {
         Format::Swf => {
@@ -127,8 +131,8 @@ pub(crate) fn read(path: &Path, cluster: Option<&str>) -> Result<Content> {
         Format::Csv => (None, csv(&text, &name, catalog)?),
         Format::Jsonl => (None, table::parse_jsonl(&text, &name, catalog)?),
     };
-    let given = cluster.map(machines).transpose()?;
-    Ok(Content::Trace(Trace { cluster: given.or(own), workload, rounds, report }))
+    let (cluster, catalog) = (given.map(|(cluster, _)| cluster).or(own), Box::new(catalog.clone()));
+    Ok(Content::Trace(Trace { catalog, cluster, workload, rounds, report }))
 }
 
 /// The jobs of a table, in the layout that its header tells.
@@ -144,14 +148,15 @@ fn csv(text: &str, name: &str, catalog: &Catalog) -> Result<(Workload, ReadRepor
     })
 }
 
-/// The machines of a scenario, or of a list of nodes.
-fn machines(name: &str) -> Result<Cluster> {
+/// The machines of a scenario, or of a list of nodes, and what their kinds are.
+fn machines(name: &str) -> Result<(Cluster, Catalog)> {
     if Format::of(Path::new(name)).is_none() {
-        return Ok(scenario(name)?.cluster().clone());
+        let scenario = scenario(name)?;
+        return Ok((scenario.cluster().clone(), scenario.catalog().clone()));
     }
     match read(Path::new(name), None)? {
-        Content::Machines(cluster, _) => Ok(cluster),
-        Content::Trace(Trace { cluster: Some(cluster), .. }) => Ok(cluster),
+        Content::Machines(cluster, _) => Ok((cluster, Catalog::builtin().clone())),
+        Content::Trace(Trace { cluster: Some(cluster), catalog, .. }) => Ok((cluster, *catalog)),
         Content::Trace(_) => {
             bail!("--cluster {name}: the file lists jobs; give a scenario or a list of nodes")
         }

@@ -45,7 +45,7 @@ fn whole_catalog(json: Option<&Path>) -> Result<()> {
             let text = serde_json::to_string_pretty(&catalog::json(catalog))? + "\n";
             Output::open(path)?.write(&text)
         }
-        None => Output::Stdout.write(&catalog::text(catalog)),
+        None => Output::Stdout.write(catalog::text(catalog)),
     }
 }
 
@@ -65,7 +65,8 @@ fn describe(args: &Inspect) -> Result<Description> {
         return Ok(match input::read(path, args.cluster.as_deref())? {
             Content::Trace(trace) => traced(path, &trace),
             Content::Machines(cluster, report) => {
-                let text = quality(path, &report, "nodes with GPUs") + &machines(&cluster);
+                let text =
+                    quality(path, &report, "nodes with GPUs") + &machines(&cluster, Catalog::builtin());
                 Description { text, figure: None }
             }
         });
@@ -86,9 +87,10 @@ fn traced(path: &Path, trace: &Trace) -> Description {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let report = &trace.report;
     let title = format!("{name}: {} of {} rows", report.kept, report.rows);
-    let machines = trace.cluster.as_ref().map(machines).unwrap_or_default();
+    let machines =
+        trace.cluster.as_ref().map(|cluster| machines(cluster, &trace.catalog)).unwrap_or_default();
     Description {
-        text: quality(path, report, "jobs") + &machines + &workload(&trace.workload),
+        text: quality(path, report, "jobs") + &machines + &workload(&trace.workload, &trace.catalog),
         figure: Some(distributions::svg(&trace.workload, &title, &report.notes)),
     }
 }
@@ -112,13 +114,14 @@ fn scenario(scenario: &Scenario) -> Result<Description> {
     let _ = writeln!(text, "  objective   {} [{}]", spec.objective.name(), spec.objective.unit());
     let _ = writeln!(text, "  prior       {}", spec.prior);
     let _ = writeln!(text, "  digest      {}", scenario.digest());
-    text += &(machines(scenario.cluster()) + "an episode (test seed 0):\n" + &workload(&world.workload));
+    let catalog = scenario.catalog();
+    text += &machines(scenario.cluster(), catalog);
+    text += &("an episode (test seed 0):\n".to_owned() + &workload(&world.workload, catalog));
     let title = format!("{}, an episode (test seed 0)", spec.name);
     Ok(Description { text, figure: Some(distributions::svg(&world.workload, &title, &[])) })
 }
 
-fn machines(cluster: &Cluster) -> String {
-    let catalog = Catalog::builtin();
+fn machines(cluster: &Cluster, catalog: &Catalog) -> String {
     let mut text = format!("machines: {} nodes, {} devices\n", cluster.nodes().len(), cluster.devices());
     for &kind in cluster.kinds() {
         let device = catalog.device(kind);
@@ -133,8 +136,7 @@ fn machines(cluster: &Cluster) -> String {
     text
 }
 
-fn workload(workload: &Workload) -> String {
-    let catalog = Catalog::builtin();
+fn workload(workload: &Workload, catalog: &Catalog) -> String {
     let mut text = String::new();
     let arrivals: Vec<f64> = workload.jobs.iter().map(|job| job.arrival.as_secs_f64()).collect();
     let gaps = arrivals.windows(2).map(|pair| pair[1] - pair[0]).collect();

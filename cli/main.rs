@@ -3,12 +3,14 @@
 mod allocate;
 mod args;
 mod bench;
+mod beside;
 mod catalog;
 mod columns;
 mod distributions;
 mod explain;
 mod export;
 mod file;
+mod gateway;
 mod html;
 mod input;
 mod inspect;
@@ -47,6 +49,11 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),
+        Command::Gateway(args) => gateway::gateway(&args),
+        Command::Profile(args) => gateway::profile(&args),
+        Command::LoadInfer(args) => gateway::load(&args),
+        Command::LiveCompare(args) => gateway::compare(&args),
+        Command::Backend(args) => return gateway::backend_program(&args),
         Command::Slurm(args) => slurm::run(&args),
         Command::Train(args) => return train::run(&args),
     };

@@ -54,16 +54,16 @@ pub(crate) fn run(args: &Pack) -> Result<()> {
     let rows: Vec<Row> =
         names.iter().map(|name| row(name, &instance, args, published.as_ref())).collect::<Result<_>>()?;
     if ![&json, &markdown, &svg].into_iter().flatten().any(Output::is_stdout) {
-        Output::Stdout.write(&report::packing(&rows, report::Style::Terminal))?;
+        Output::Stdout.write(report::packing(&rows, report::Style::Terminal))?;
     }
     if let Some(json) = json {
         json.write(&(serde_json::to_string(&rows)? + "\n"))?;
     }
     if let Some(markdown) = markdown {
-        markdown.write(&report::packing(&rows, report::Style::Markdown))?;
+        markdown.write(report::packing(&rows, report::Style::Markdown))?;
     }
     if let Some(svg) = svg {
-        svg.write(&draw(&rows, published.as_ref(), args))?;
+        svg.write(draw(&rows, published.as_ref(), args))?;
     }
     Ok(())
 }

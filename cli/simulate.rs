@@ -10,7 +10,6 @@ use serde::Serialize;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
-use yardmaster_env::catalog::Catalog;
 use yardmaster_env::gantt;
 use yardmaster_env::metrics::{self, Metrics};
 use yardmaster_env::objective::Objective;
@@ -76,13 +75,13 @@ pub(crate) fn run(args: &Simulate) -> Result<()> {
     let quiet = [&json, &starts, &gantt].into_iter().flatten().any(Output::is_stdout);
     if !quiet {
         let title = format!("{} on {} (seed {})", report.policy, report.source, report.seed);
-        Output::Stdout.write(&summary::text(&title, &metrics, report.decisions_per_s))?;
+        Output::Stdout.write(summary::text(&title, &metrics, report.decisions_per_s))?;
     }
     if let Some(json) = json {
         json.write(&(serde_json::to_string_pretty(&report)? + "\n"))?;
     }
     if let Some(starts) = starts {
-        starts.write(&starts_csv(&sim))?;
+        starts.write(starts_csv(&sim))?;
     }
     if let Some(gantt) = gantt {
         let drawing = draw(&sim, gantt.is_stdout(), &report);
@@ -110,12 +109,12 @@ fn policy(args: &Simulate) -> Result<Box<dyn Policy>> {
 fn world(args: &Simulate) -> Result<(World, String)> {
     let queue = args.queue.map(Discipline::from);
     let count = args.jobs.map_or(usize::MAX, NonZeroUsize::get);
-    let (mut world, source) = match (&args.scenario, &args.trace) {
+    let (mut world, source, catalog) = match (&args.scenario, &args.trace) {
         (Some(name), _) => {
             let scenario = input::scenario(name)?;
             let mut world = scenario.world(Split::Test.seed(args.seed, 0))?;
             world.discipline = queue.unwrap_or(world.discipline);
-            (world, name.clone())
+            (world, name.clone(), scenario.catalog().clone())
         }
         (None, Some(path)) => {
             let trace = input::trace(path, args.cluster.as_deref())?;
@@ -127,9 +126,9 @@ fn world(args: &Simulate) -> Result<(World, String)> {
                 );
             };
             let (discipline, objective) = (queue.unwrap_or_default(), Objective::CompletionTime);
-            let world = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)?
+            let world = World::new(&trace.catalog, cluster, trace.workload, discipline, objective, None)?
                 .with_rounds(trace.rounds)?;
-            (world, path.display().to_string())
+            (world, path.display().to_string(), *trace.catalog)
         }
         (None, None) => bail!("give --scenario or --trace"),
     };
@@ -137,7 +136,7 @@ fn world(args: &Simulate) -> Result<(World, String)> {
         if args.first >= world.workload.len() {
             bail!("--first {}: {source} has only {} jobs", args.first, world.workload.len());
         }
-        world = world.part(Catalog::builtin(), args.first, count)?;
+        world = world.part(&catalog, args.first, count)?;
     }
     Ok((world, source))
 }
@@ -148,8 +147,8 @@ fn draw(sim: &Simulator, as_text: bool, report: &Report<'_>) -> String {
         let span = sim.now().since(sim.world().workload.jobs.first().map_or(sim.now(), |job| job.arrival));
         return gantt::text(sim, Span((span.0 / TEXT_CELLS).max(1)));
     }
-    let catalog = Catalog::builtin();
-    let kinds = sim.world().cluster.kinds().iter().map(|&kind| catalog.device(kind).name.clone()).collect();
+    let cluster = &sim.world().cluster;
+    let kinds = (0..cluster.kinds().len()).map(|slot| cluster.kind_name(slot)).collect();
     let title = format!("{} on {}, seed {}", report.policy, report.source, report.seed);
     gantt::svg(sim, &gantt::SvgOptions { title, kinds, ..gantt::SvgOptions::default() })
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let clock = if cpu_ns().is_some() { "CPU time of the thread" } else { "elapsed time" };
     let report = Report { machine: machine(), clock, repetitions: args.repetitions, rows: bench.rows };
     if !json.as_ref().is_some_and(Output::is_stdout) {
-        Output::Stdout.write(&text(&report))?;
+        Output::Stdout.write(text(&report))?;
     }
     match json {
         Some(json) => json.write(&(serde_json::to_string_pretty(&report)? + "\n")),

@@ -50,9 +50,9 @@ pub(crate) fn run(args: &Tune) -> Result<()> {
         policies: rules,
     };
     if !out.is_stdout() {
-        Output::Stdout.write(&table(&tuned, &scenarios))?;
+        Output::Stdout.write(table(&tuned, &scenarios))?;
     }
-    out.write(&format!("{HEAD}{}", toml::to_string(&tuned)?))
+    out.write(format!("{HEAD}{}", toml::to_string(&tuned)?))
 }
 
 /// What each scenario says, with commas between.

@@ -31,6 +31,7 @@ pub(crate) enum Source {
 pub(crate) struct Windows {
     /// The file.
     name: String,
+    catalog: Catalog,
     whole: World,
     /// Jobs of a window.
     pub(crate) jobs: usize,
@@ -110,8 +111,7 @@ impl Source {
         match self {
             Source::Scenario(scenario) => scenario.world(seed).map_err(|error| error.to_string()),
             Source::Trace(windows) => {
-                let part =
-                    windows.whole.clone().part(Catalog::builtin(), windows.first[number], windows.jobs);
+                let part = windows.whole.clone().part(&windows.catalog, windows.first[number], windows.jobs);
                 part.map_err(|error| error.to_string())
             }
         }
@@ -134,7 +134,7 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     let usual = Aim { objective: Objective::CompletionTime, prices: Prices::default() };
     let Aim { objective, prices } = args.objective.unwrap_or(usual);
     let discipline = args.queue.map_or(Discipline::Free, Discipline::from);
-    let whole = World::new(Catalog::builtin(), cluster, trace.workload, discipline, objective, None)
+    let whole = World::new(&trace.catalog, cluster, trace.workload, discipline, objective, None)
         .with_context(|| name.clone())?
         .with_rounds(trace.rounds)?
         .with_rules(Rules { prices, ..Rules::default() })?;
@@ -143,7 +143,7 @@ pub(crate) fn windows(path: &Path, args: &Bench) -> Result<Windows> {
     ensure!(jobs <= all, "--jobs {jobs}: {name} has only {all} jobs");
     let first = first_jobs(all, jobs, args).with_context(|| format!("{name} has {all} jobs"))?;
     let digest = trace_digest(&whole, jobs);
-    Ok(Windows { name, whole, jobs, first, digest })
+    Ok(Windows { name, catalog: *trace.catalog, whole, jobs, first, digest })
 }
 
 /// The first job of each window.

@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock};
 use yardmaster_agent::comparison::Row;
 use yardmaster_agent::evaluate::in_order;
 use yardmaster_agent::policy::play;
-use yardmaster_env::catalog::Catalog;
 use yardmaster_env::gantt::{self, SvgOptions};
 use yardmaster_env::metrics::completion_times;
 use yardmaster_env::plot::{Axis, Content, Curve, Panel, figure};
@@ -162,8 +161,7 @@ fn replay(field: &Field, policies: &[String]) -> Vec<Vec<Replay>> {
 
 /// Names of the device kinds of a cluster.
 fn kinds(world: &World) -> Vec<String> {
-    let catalog = Catalog::builtin();
-    world.cluster.kinds().iter().map(|&kind| catalog.device(kind).name.clone()).collect()
+    (0..world.cluster.kinds().len()).map(|slot| world.cluster.kind_name(slot)).collect()
 }
 
 /// The largest unit of time in which a length is at least 2.

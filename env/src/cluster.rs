@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::catalog::Catalog;
 use crate::units::{KindId, NodeId};
 
 /// A machine with devices of one kind.
@@ -73,6 +74,14 @@ impl Cluster {
     /// The nodes with devices of the kind at this position of [`kinds`](Cluster::kinds), ascending.
     pub fn nodes_of(&self, slot: usize) -> &[NodeId] {
         &self.by_kind[slot]
+    }
+
+    /// The name of the kind at this position of [`kinds`](Cluster::kinds), for people: that of the built-in catalogue, or
+    /// of the first node where a scenario has brought the kind along.
+    pub fn kind_name(&self, slot: usize) -> String {
+        let known = self.kinds.get(slot).and_then(|kind| Catalog::builtin().devices().get(kind.index()));
+        let node = || self.by_kind.get(slot)?.first().map(|&node| self.node(node).name.clone());
+        known.map(|known| known.name.clone()).or_else(node).unwrap_or_default()
     }
 
     /// Devices of a kind in the whole cluster.

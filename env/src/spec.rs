@@ -7,12 +7,13 @@ mod options;
 mod scale;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::aim::Aim;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Measured};
 use crate::cluster::{Cluster, Node};
 use crate::data::{Artefact, DataSpec};
 use crate::job::{Job, Workload};
@@ -100,6 +101,9 @@ pub struct Spec {
     /// What happens to the machines; nothing if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub faults: Option<Faults>,
+    /// Device kinds, models and speeds that the catalogue does not have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// Alike machines.
@@ -144,6 +148,8 @@ pub struct Scenario {
     groups: BTreeMap<String, Vec<NodeId>>,
     /// Digest of the scenario that this is a larger or smaller edition of.
     scaled_from: Option<String>,
+    /// The catalogue with what was measured, if that was brought along.
+    own: Option<Arc<Catalog>>,
 }
 
 /// Which episodes a seed belongs to. The sets never overlap.
@@ -217,7 +223,10 @@ impl Scenario {
 
     /// Checks a specification by generating an episode of it.
     pub fn new(spec: Spec, file: &str) -> Result<Scenario, SpecError> {
-        let catalog = Catalog::builtin();
+        let measured = |why| SpecError::Measured { file: file.to_owned(), why };
+        let own = spec.measured.as_ref().map(|own| Catalog::builtin().with_measured(own).map(Arc::new));
+        let own = own.transpose().map_err(measured)?;
+        let catalog = own.as_deref().unwrap_or(Catalog::builtin());
         let range =
             |what: String, value: String, must| SpecError::Range { file: file.to_owned(), what, value, must };
         if let Some(hold) = spec.hold_ms.filter(|hold| !(*hold > 0.0 && hold.is_finite())) {
@@ -267,7 +276,7 @@ impl Scenario {
                 ));
             }
         }
-        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, scaled_from: None };
+        let scenario = Scenario { cluster: Cluster::new(nodes), spec, groups, scaled_from: None, own };
         let splits: &[Split] = match scenario.spec.workload {
             // Each split has another part of a trace, which may be too short.
             Source::Recorded(_) => &[Split::Train, Split::Validation, Split::Test],
@@ -281,7 +290,7 @@ impl Scenario {
 
     /// The episode of a seed.
     pub fn world(&self, seed: u64) -> Result<World, SpecError> {
-        let catalog = Catalog::builtin();
+        let catalog = self.catalog();
         let file = || self.spec.name.clone();
         let mut workload =
             self.workload(catalog, seed).map_err(|why| SpecError::Workload { file: file(), why })?;
@@ -368,6 +377,11 @@ impl Scenario {
     /// The machines.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
+    }
+
+    /// What its kinds and models are: the built-in catalogue, with what the file has measured behind it.
+    pub fn catalog(&self) -> &Catalog {
+        self.own.as_deref().unwrap_or(Catalog::builtin())
     }
 
     /// The same scenario under another discipline.

@@ -4,4 +4,6 @@
 //! stay pure and a program that only wants decisions links neither.
 
 pub mod extender;
+pub mod gateway;
+pub mod load;
 pub mod slurm;

@@ -8,11 +8,12 @@ use serde_json::Value;
 use crate::support::ours;
 
 /// Packages of this workspace and those of it that each may use.
-const EDGES: [(&str, &[&str]); 6] = [
+const EDGES: [(&str, &[&str]); 7] = [
     ("yardmaster-env", &[]),
     ("yardmaster-agent", &["yardmaster-env"]),
     ("yardmaster-live", &["yardmaster-agent", "yardmaster-env"]),
     ("yardmaster-capi", &["yardmaster-agent", "yardmaster-env"]),
+    ("yardmaster-backend", &[]),
     ("yardmaster-train", &["yardmaster-agent", "yardmaster-env"]),
     ("yardmaster", &["yardmaster-agent", "yardmaster-env", "yardmaster-live"]),
 ];

@@ -13,6 +13,7 @@ mod command;
 mod corpus;
 mod dynamic_batcher;
 mod explain;
+mod gateway;
 mod gavel;
 mod golden;
 mod kubernetes;

@@ -91,6 +91,8 @@ pub struct Config {
     pub average: f32,
     /// Iterations of PPO in which only the critic learns.
     pub critic_first: u64,
+    /// Validation episodes that decide which checkpoint is best; shared out where there are several scenarios.
+    pub validation_episodes: usize,
     /// Iterations between validations.
     pub validate_every: u64,
     /// Iterations between checkpoints.
@@ -142,6 +144,7 @@ impl Default for Config {
             teach_average: 0.5,
             average: 0.9,
             critic_first: 5,
+            validation_episodes: 128,
             validate_every: 5,
             checkpoint_every: 5,
             sizes: Sizes::default(),
@@ -158,6 +161,7 @@ impl Config {
             ("threads", self.threads),
             ("max_decisions", self.max_decisions),
             ("epochs", self.epochs),
+            ("validation_episodes", self.validation_episodes),
             ("teach_states", self.teach_states),
             ("teach_actions", self.teach_actions),
             ("teach_minibatch", self.teach_minibatch),

@@ -28,8 +28,7 @@ fn fails(folder: &Path, arguments: &str) -> String {
     errors
 }
 
-const SMALL: &str =
-    "steps = 400\nenvs = 4\nrollouts_per_trace = 2\nminibatch = 64\nepochs = 1\nthreads = 1\n";
+const SMALL: &str = "steps = 400\nenvs = 4\nrollouts_per_trace = 2\nminibatch = 64\nepochs = 1\nthreads = 1\nvalidation_episodes = 16\n";
 
 #[test]
 fn the_printed_settings_are_a_file_to_train_with() {

@@ -96,7 +96,7 @@ fn what(job: &Job) -> String {
         Task::Rigid { requested } => format!("{requested} asked for"),
         Task::Training { model, .. } => catalog.training_model(model).name.clone(),
         Task::Steps { .. } => "steps of a trace".to_owned(),
-        Task::Request { model } => catalog.inference_model(model).name.clone(),
+        Task::Request { model } => catalog.inference_name(model),
     }
 }
 
@@ -134,15 +134,14 @@ fn preempted(view: &View<'_>, sequence: u64) -> Act {
 
 /// The name of a kind of device.
 pub fn kind(view: &View<'_>, slot: usize) -> String {
-    let kinds = view.cluster.kinds();
-    kinds.get(slot).map_or_else(String::new, |&kind| Catalog::builtin().device(kind).name.clone())
+    view.cluster.kind_name(slot)
 }
 
 fn variant_name(view: &View<'_>, job: JobId, variant: u16) -> Option<String> {
     let model = view.job(job).request_model()?;
     let stream = view.timing.stream_of(model)?;
     let number = view.timing.catalog_variant(stream, variant);
-    let variants = &Catalog::builtin().inference_model(model).variants;
+    let variants = &Catalog::builtin().inference_models().get(model.index())?.variants;
     variants.get(usize::from(number)).filter(|_| number > 0).map(|variant| variant.name.clone())
 }
 

@@ -1,5 +1,6 @@
 //! Why a scenario cannot be used.
 
+use crate::catalog::MeasuredError;
 use crate::data::DataError;
 use crate::sim::WorldError;
 use crate::workload::WorkloadError;
@@ -62,6 +63,14 @@ pub enum SpecError {
         file: String,
         /// What is wrong.
         why: WorkloadError,
+    },
+    /// Speeds that it brings along and that cannot be.
+    #[error("{file}: {why}")]
+    Measured {
+        /// Which file.
+        file: String,
+        /// What is wrong.
+        why: MeasuredError,
     },
     /// The network cannot be built.
     #[error("{file}: {why}")]

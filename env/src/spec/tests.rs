@@ -56,3 +56,35 @@ fn splits_never_overlap_and_episodes_differ() {
         }
     }
 }
+
+#[test]
+fn a_scenario_brings_its_own_speeds() {
+    let text = |measured: &str| {
+        format!(
+            r#"
+            name = "own"
+            about = "own"
+            objective = {{ kind = "misses", latency = 0.05 }}
+            prior = "mct"
+            nodes = [{{ name = "desk", kind = "desk" }}]
+            [workload.requests]
+            count = 5
+            rate = {{ load = 0.5 }}
+            streams = [{{ model = "own", share = 1.0, deadline_ms = 9.0 }}]
+            [measured]
+            how = "by hand"
+            devices = [{{ name = "desk", class = "cpu" }}]
+            latencies = [{{ model = "own", device = "desk", batch = 1, latency_us = {measured} }}]
+            "#
+        )
+    };
+    let scenario = Scenario::parse(&text("1500.0"), "own").unwrap();
+    let world = scenario.world(1).unwrap();
+    assert_eq!(world.timing.batch(0, 0, 1), Some(Span::from_micros(1500)));
+    assert_eq!(scenario.catalog().kind("desk"), Some(world.cluster.kinds()[0]));
+    // What is written is read as the same scenario.
+    let again = toml::to_string(scenario.spec()).unwrap();
+    assert_eq!(Scenario::parse(&again, "again").unwrap().digest(), scenario.digest());
+    let error = Scenario::parse(&text("0.0"), "own").unwrap_err().to_string();
+    assert_eq!(error, "own: [measured] latency_us of \"own\" on \"desk\" is 0, it must be a number above 0");
+}

@@ -14,10 +14,8 @@ use yardmaster_env::spec::{Scenario, Split};
 use super::episode::episode;
 use crate::trainer::{Validate, Validation};
 
-/// Validation episodes, shared out where there are several scenarios.
-const VALIDATION: u64 = 64;
-/// Validation episodes of a scenario at least.
-const LEAST: u64 = 8;
+/// Rules that a policy is measured against: the best of those that were tuned in the scenario.
+const RIVALS: usize = 6;
 /// Base of the validation seeds; a setting that must not change, or scores of old runs mean something else.
 pub(super) const VALIDATION_BASE: u64 = 0;
 
@@ -44,7 +42,10 @@ impl Judge {
         let worlds: HashMap<u64, Arc<World>> =
             seeds.iter().map(|&seed| (seed, episode(&scenario, seed))).collect();
         let mut names: Vec<String> = match tuned::embedded(&scenario)? {
-            Some(tuned) => tuned.policies.into_iter().map(|rule| rule.tuned).collect(),
+            Some(mut tuned) => {
+                tuned.policies.sort_by(|one, other| one.after.value.total_cmp(&other.after.value));
+                tuned.policies.into_iter().take(RIVALS).map(|rule| rule.tuned).collect()
+            }
             None => registry::standard(&worlds[&seeds[0]]).into_iter().map(str::to_owned).collect(),
         };
         names.push(prior.clone());
@@ -79,9 +80,9 @@ impl Judge {
 }
 
 /// Judges in all of these scenarios. The score of a single one is its objective, that of several the mean ratio to the
-/// best rule of each, whose objectives have units of their own.
-pub(super) fn validation(scenarios: &[Arc<Scenario>], prior: &str) -> Result<Validate> {
-    let episodes = (VALIDATION / scenarios.len() as u64).max(LEAST);
+/// best rule of each, whose objectives have units of their own; so many episodes are shared out to them.
+pub(super) fn validation(scenarios: &[Arc<Scenario>], prior: &str, episodes: usize) -> Result<Validate> {
+    let episodes = (episodes as u64 / scenarios.len() as u64).max(1);
     let judges: Vec<Judge> = (scenarios.iter())
         .map(|scenario| Judge::new(Arc::clone(scenario), prior.to_owned(), episodes))
         .collect::<Result<_>>()?;

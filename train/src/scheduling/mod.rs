@@ -100,7 +100,7 @@ pub fn environments(names: &str, config: &Config) -> Result<World> {
         envs: tasks.map(env).collect::<Result<_>>()?,
         schema: Schema::current(),
         future: FUTURE,
-        validate: judge::validation(&scenarios, &prior)?,
+        validate: judge::validation(&scenarios, &prior, config.validation_episodes)?,
         origin: origin(&scenarios, prior),
     })
 }
