@@ -25,8 +25,8 @@ pub(super) struct Moment {
     machines: Arc<Machines>,
     present: Present,
     snapshot: Snapshot,
-    /// Index into [`State::jobs`] by job of the snapshot; `None` for GPUs that are in use for reasons unknown.
-    origin: Vec<Option<usize>>,
+    /// Index into [`State::jobs`] by job of the snapshot.
+    origin: Vec<usize>,
 }
 
 /// A job that is to start: index into [`State::jobs`], and GPUs on places of the [`Site`].
@@ -52,7 +52,7 @@ pub(super) enum Taken {
 /// A job of the snapshot in the making.
 struct Entry {
     arrival: Time,
-    slurm: Option<usize>,
+    slurm: usize,
     gang: u32,
     weight: f64,
     seconds: Vec<(KindId, f64)>,
@@ -80,7 +80,7 @@ impl Moment {
             let job = &state.jobs[*at];
             entries.push(Entry {
                 arrival: arrivals.time(job.submit_s as f64).min(now),
-                slurm: Some(*at),
+                slurm: *at,
                 gang: request_gpus(&job.request).unwrap_or(1),
                 weight: estimate.weight,
                 seconds: estimate.seconds.clone(),
@@ -126,7 +126,7 @@ impl Moment {
             other => return Err(format!("{other:?} means nothing to Slurm")),
         };
         let (kind, seconds) = self.legal(job, nodes)?;
-        let slurm = self.origin[job.index()].ok_or("it starts what is no job")?;
+        let slurm = self.origin[job.index()];
         let request = &state.jobs[slurm].request;
         // A node of the snapshot is a place of the site, in the same order.
         let wanted: Nodes = nodes.iter().map(|share| (share.node.index(), share.devices)).collect();
@@ -195,7 +195,7 @@ fn cluster(site: &Site) -> ClusterSpec {
     ClusterSpec { format: FORMAT, name: "slurm".into(), nodes: nodes.collect(), ..ClusterSpec::default() }
 }
 
-/// Jobs that hold devices, one entry for each kind that they hold, and devices that are in use for reasons unknown.
+/// Jobs that hold devices, one entry for each kind that they hold.
 fn busy(
     state: &State,
     site: &Site,
@@ -214,22 +214,11 @@ fn busy(
         let start = if job.phase == Phase::Active { arrivals.time(job.start_s as f64).min(now) } else { now };
         entries.push(Entry {
             arrival: arrivals.time(job.submit_s as f64).min(now),
-            slurm: Some(at),
+            slurm: at,
             gang: nodes.iter().map(|(_, gpus)| gpus).sum(),
             weight: 1.0,
             seconds: seconds_on(job, known[at].as_ref(), kind),
             runs: Some((kind, nodes, start)),
-        });
-    }
-    for (at, place) in site.places.iter().enumerate().filter(|(_, place)| place.unexplained > 0) {
-        entries.push(Entry {
-            arrival: now,
-            slurm: None,
-            gang: place.unexplained,
-            weight: 1.0,
-            // What it is cannot be told, and so it may end at any moment.
-            seconds: vec![(place.kind, 1e-9)],
-            runs: Some((place.kind, vec![(at, place.unexplained)], now)),
         });
     }
     entries
@@ -252,8 +241,7 @@ fn job_state(entry: &Entry, id: u64, state: &State, arrivals: &mut Arrivals) -> 
         .iter()
         .map(|&(kind, seconds)| (name(kind), Span::from_secs_f64(seconds).0.max(1)))
         .collect();
-    let request = entry.slurm.map(|at| &state.jobs[at].request);
-    let deadline = request.and_then(|request| request.deadline_s);
+    let request = &state.jobs[entry.slurm].request;
     JobState {
         id,
         arrival_ns: entry.arrival.0,
@@ -262,7 +250,7 @@ fn job_state(entry: &Entry, id: u64, state: &State, arrivals: &mut Arrivals) -> 
         gang: entry.gang,
         procs: None,
         weight: entry.weight,
-        deadline_ns: deadline.map(|at| arrivals.time(at as f64).0),
+        deadline_ns: request.deadline_s.map(|at| arrivals.time(at as f64).0),
         takes_ns: Some(takes),
         correction: None,
         after: None,
@@ -270,7 +258,7 @@ fn job_state(entry: &Entry, id: u64, state: &State, arrivals: &mut Arrivals) -> 
         output: None,
         choices: Vec::new(),
         ways: Vec::new(),
-        user: request.map_or(0, |request| request.user_id),
+        user: request.user_id,
         progress: None,
     }
 }

@@ -13,8 +13,6 @@ pub(super) struct SlurmNode {
     pub(super) name: String,
     /// Its GPUs by type.
     pub(super) gpus: Vec<Gpus>,
-    /// How many of them are in use.
-    pub(super) gpus_used: u32,
     /// Whether it takes jobs.
     pub(super) usable: bool,
     /// The words for its state.
@@ -37,8 +35,6 @@ struct RawNode {
     state_flags: Words,
     #[serde(default)]
     gres: Words,
-    #[serde(default)]
-    gres_used: Words,
     #[serde(default)]
     cpus: Count,
     #[serde(default)]
@@ -89,7 +85,6 @@ impl RawNode {
             usable: usable(&state),
             state: state.trim_end_matches(',').to_owned(),
             gpus: gpus.into_iter().filter(|gpus| gpus.count > 0).collect(),
-            gpus_used: gres::count(&self.gres_used.joined()),
             idle_cpus: self.cpus.or_zero().saturating_sub(alloc) as u32,
             free_memory_mib: self.real_memory.or_zero().saturating_sub(self.alloc_memory.or_zero()),
             features: list_of(&self.active_features),

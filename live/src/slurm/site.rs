@@ -35,8 +35,6 @@ pub(super) struct Place {
     pub(super) features: Vec<String>,
     /// Whether it takes jobs now.
     pub(super) usable: bool,
-    /// GPUs in use of which no job of the list says that it has them.
-    pub(super) unexplained: u32,
 }
 
 /// GPUs of one node that a job has or is promised.
@@ -60,7 +58,8 @@ pub(super) struct Site {
 }
 
 impl Site {
-    /// The partition of this name.
+    /// The partition of this name. What is in use is what jobs have: a node's own account (`gres_used`) goes wrong when
+    /// slurmctld is restarted while jobs run (seen with 22.05), and never comes right again.
     pub(super) fn of(state: &State, partition: &str, config: &Config, catalog: &Catalog) -> Site {
         let mut site = Site::default();
         for node in state.nodes.iter().filter(|node| node.partitions.iter().any(|name| name == partition)) {
@@ -72,13 +71,6 @@ impl Site {
         }
         let by_name = site.places.iter().enumerate().map(|(at, place)| (place.name.clone(), at)).collect();
         site.occupy(state, &by_name, false);
-        for place in &mut site.places {
-            // A node's own account may know of more than the jobs do.
-            let used =
-                state.nodes.iter().find(|node| node.name == place.name).map_or(0, |node| node.gpus_used);
-            place.unexplained = used.min(place.gpus).saturating_sub(place.gpus - place.free);
-            place.free -= place.unexplained;
-        }
         site.occupy(state, &by_name, true);
         site
     }
@@ -172,7 +164,6 @@ impl Place {
             free_memory_mib: node.free_memory_mib,
             features: node.features.clone(),
             usable: node.usable,
-            unexplained: 0,
         }
     }
 

@@ -163,8 +163,8 @@ fn nodes_are_read_and_a_drained_one_is_not_used() {
     let Listed::Nodes(nodes, unreadable) = nodes::parse("sinfo", SINFO).unwrap() else { panic!("no nodes") };
     assert!(unreadable.is_empty(), "{unreadable:?}");
     let shown: Vec<(&str, u32, bool)> =
-        nodes.iter().map(|node| (node.name.as_str(), node.gpus_used, node.usable)).collect();
-    assert_eq!(shown, [("gpu1", 1, true), ("gpu2", 1, true), ("gpu3", 0, true), ("gpu4", 0, false)]);
+        nodes.iter().map(|node| (node.name.as_str(), node.gpus[0].count, node.usable)).collect();
+    assert_eq!(shown, [("gpu1", 4, true), ("gpu2", 4, true), ("gpu3", 4, true), ("gpu4", 2, false)]);
 }
 
 #[test]
@@ -422,6 +422,17 @@ fn several_starts_have_falling_priorities_if_the_site_wants() {
     let given: Vec<&str> =
         calls.iter().filter_map(|call| call.split_once("Priority=").map(|(_, value)| value)).collect();
     assert!(given.len() >= 4 && given[..3] == ["1000", "999", "998"], "{calls:#?}");
+}
+
+#[test]
+fn what_a_node_says_of_its_gpus_in_use_is_not_believed() {
+    let mut bench = Bench::mct(&[SQUEUE]);
+    let sinfo = SINFO.replace("gpu:v100:1(IDX:0)", "gpu:v100:4(IDX:0-3)");
+    assert_ne!(sinfo, SINFO);
+    // As Slurm 22.05 leaves it after a restart of slurmctld, for ever.
+    bench.slurm.0.borrow_mut().sinfo = sinfo;
+    bench.look(0);
+    assert!(bench.slurm.calls().iter().any(|call| call.contains("ReqNodeList=gpu1")), "{:#?}", bench.said);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What must not go wrong, with a real Slurm: an outage, a stop, jobs of odd shapes, jobs of others.
 
 use std::fs;
+use std::time::Duration;
 
 use super::cluster::Cluster;
 use super::play::check;
@@ -74,7 +75,8 @@ fn jobs_of_every_shape_complete() {
     let host = held(&["--comment=yardmaster"]);
     let garbled = held(&["--gres=gpu:1", "--comment=yardmaster:v100=soon"]);
     let yardmaster = cluster.yardmaster("--policy mct");
-    cluster.until("all have completed", || {
+    // Of a held job Slurm notices about once a minute that what it depends on has ended.
+    cluster.within(Duration::from_secs(150), "all have completed", || {
         let states = cluster.ok("squeue", &["--noheader", "--states=all", "--array", "--format=%T"]);
         states.lines().count() == 11 && states.lines().all(|state| state == "COMPLETED")
     });

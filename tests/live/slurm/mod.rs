@@ -27,8 +27,15 @@ fn all_jobs_complete_under_slurm_and_under_yardmaster_through_a_restart() {
         assert_eq!(run.rows.len(), JOBS, "every job has ended by itself, under {}", arm.name);
         if let Some(log) = &run.log {
             for row in &run.rows {
+                // Slurm 22.05 may take GPUs for used after the restart that are free; a job that waits for them is freed.
                 let said = format!("job {}: release on {}:", row.job, row.node);
-                assert!(log.contains(&said), "job {} ran on {}\n{log}", row.job, row.node);
+                let freed = format!("job {}: free from its nodes:", row.job);
+                assert!(
+                    log.contains(&said) || log.contains(&freed),
+                    "job {} ran on {}\n{log}",
+                    row.job,
+                    row.node
+                );
             }
         }
         writeln!(report, "{}: mean completion time {:.2} s of {JOBS} jobs", arm.name, run.mean_s()).unwrap();
