@@ -19,5 +19,6 @@ mod layers;
 mod packing;
 mod readers;
 mod results;
+mod serve;
 mod serving_oracle;
 mod support;
