@@ -112,8 +112,10 @@ impl Shared {
         }
         match tokio::time::timeout(config.patience, to_bytes(request.into_body(), most)).await {
             Ok(Ok(bytes)) => Ok(bytes.into()),
-            Ok(Err(why)) if why.into_inner().is::<LengthLimitError>() => Err(large()),
-            Ok(Err(_)) => Err(Refusal::new(400, "malformed", "the body broke off")),
+            Ok(Err(why)) => Err(match why.into_inner().is::<LengthLimitError>() {
+                true => large(),
+                false => Refusal::new(400, "malformed", "the body broke off"),
+            }),
             Err(_) => Err(Refusal::new(408, "too-slow", "the body did not arrive in time")),
         }
     }
