@@ -75,7 +75,7 @@ pub enum Illegal {
 /// What is illegal about it.
 pub fn check(view: &View<'_>, decision: &Decision) -> Result<(), Illegal> {
     let waits = |job: JobId| {
-        let request = view.jobs.get(job.index()).and_then(|job| job.request_model());
+        let request = view.jobs.get(job.index()).and_then(crate::job::Job::request_model);
         let stream = request.and_then(|model| view.timing.stream_of(model));
         match stream {
             Some(stream) => view.streams[stream].queue.contains(&job),
