@@ -1,5 +1,7 @@
 //! The command line.
 
+mod live;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +12,7 @@ use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
 
 use crate::gateway::args::{Backend, Gateway, LiveCompare, LoadInfer, Profile};
+pub(crate) use live::{Load, Replay, Serve};
 
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
 #[derive(Debug, Parser)]
@@ -58,6 +61,12 @@ pub(crate) enum Command {
     Backend(Backend),
     /// Let a policy place the held jobs of a Slurm partition
     Slurm(Slurm),
+    /// Let a policy decide for a running system: a service that takes states and gives decisions
+    Serve(Serve),
+    /// Ask another policy about everything that an audit log holds
+    Replay(Replay),
+    /// Put load on a decision service and measure how long it takes to answer
+    Load(Load),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),

@@ -15,12 +15,15 @@ mod html;
 mod input;
 mod inspect;
 mod list;
+mod load;
 mod output;
 mod pack;
 mod published;
+mod replay;
 mod report;
 mod results;
 mod rows_csv;
+mod serve;
 mod silence;
 mod simulate;
 mod slurm;
@@ -55,6 +58,9 @@ fn main() -> ExitCode {
         Command::LiveCompare(args) => gateway::compare(&args),
         Command::Backend(args) => return gateway::backend_program(&args),
         Command::Slurm(args) => slurm::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

@@ -22,5 +22,6 @@ mod onnx;
 mod packing;
 mod readers;
 mod results;
+mod serve;
 mod serving_oracle;
 mod support;
