@@ -1,5 +1,7 @@
 //! The command line.
 
+mod live;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use yardmaster_agent::explain::gain::Tail;
 use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
+
+pub(crate) use live::{Load, Replay, Serve};
 
 /// Adaptive scheduling of neural-network jobs on heterogeneous clusters.
 #[derive(Debug, Parser)]
@@ -42,6 +46,12 @@ pub(crate) enum Command {
     Pack(Pack),
     /// Solve a static allocation: who gets how much of what, which node, which path
     Allocate(Allocate),
+    /// Let a policy decide for a running system: a service that takes states and gives decisions
+    Serve(Serve),
+    /// Ask another policy about everything that an audit log holds
+    Replay(Replay),
+    /// Put load on a decision service and measure how long it takes to answer
+    Load(Load),
     /// Train a policy (needs yardmaster-train beside this command)
     #[command(disable_help_flag = true)]
     Train(Train),

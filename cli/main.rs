@@ -13,12 +13,15 @@ mod html;
 mod input;
 mod inspect;
 mod list;
+mod load;
 mod output;
 mod pack;
 mod published;
+mod replay;
 mod report;
 mod results;
 mod rows_csv;
+mod serve;
 mod silence;
 mod simulate;
 mod speed;
@@ -46,6 +49,9 @@ fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Pack(args) => pack::run(&args),
         Command::Allocate(args) => allocate::run(&args),
+        Command::Serve(args) => serve::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Load(args) => load::run(&args),
         Command::Train(args) => return train::run(&args),
     };
     match result {

@@ -63,6 +63,11 @@ impl Learned {
         &self.net
     }
 
+    /// Its network, to be kept.
+    pub fn net_handle(&self) -> Arc<PolicyNet> {
+        Arc::clone(&self.net)
+    }
+
     /// What it makes of a moment, for itself and for those who ask why it decides so.
     pub fn weigh(&mut self, view: &View<'_>) -> Weighed<'_> {
         let proposal = self.prior.decide(view);

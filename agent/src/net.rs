@@ -279,6 +279,26 @@ impl PolicyNet {
         add_product(x, w, out);
     }
 
+    /// The first feature of an observation, by group and place, that lies so far from what was seen in training that
+    /// the network sees it clipped: more than [`CLIP`] of its scales from its mean.
+    pub fn unfamiliar(&self, obs: &Observation) -> Option<(&'static str, usize)> {
+        let groups = [
+            ("global", Group::Global, &obs.global),
+            ("job", Group::Job, &obs.jobs),
+            ("node", Group::Node, &obs.nodes),
+            ("pair", Group::Pair, &obs.pair_features),
+        ];
+        groups.into_iter().find_map(|(name, group, values)| {
+            let slot = Slot::Norm as usize + 2 * group as usize;
+            let (shift, scale) = (self.vector(slot), self.vector(slot + 1));
+            let far = |row: &[f32]| {
+                let mut features = row.iter().zip(shift.iter().zip(scale));
+                features.position(|(value, (shift, scale))| ((value - shift) * scale).abs() > CLIP)
+            };
+            values.chunks(shift.len().max(1)).find_map(far).map(|at| (name, at))
+        })
+    }
+
     fn normalise(&self, group: Group, x: &[f32], out: &mut Vec<f32>) {
         let slot = Slot::Norm as usize + 2 * group as usize;
         out.resize(x.len(), 0.0);

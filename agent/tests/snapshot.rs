@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use yardmaster_agent::frozen::Frozen;
+use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry;
@@ -37,7 +37,7 @@ impl Pair {
 
 fn checkpoint(scenario: &str) -> Option<Frozen> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../checkpoints/{scenario}.safetensors"));
-    file.exists().then(|| Frozen::read(&file).unwrap())
+    file.exists().then(|| frozen::read(&std::fs::read(&file).unwrap()).unwrap())
 }
 
 /// What has gone through text and back.

@@ -11,13 +11,12 @@ use std::fmt::Write;
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry;
 use yardmaster_env::units::{Span, Time};
 use yardmaster_live::extender::Extender;
 use yardmaster_live::extender::config::Config;
 use yardmaster_live::extender::object::{List, Node, Pod};
-use yardmaster_live::extender::score::{Opinion, Scorer};
+use yardmaster_live::extender::score::Scorer;
+use yardmaster_live::policy::{Loaded, Source};
 
 const MAPPING: &str =
     "[kinds]\n\"K80\" = \"k80\"\n\"P100\" = \"p100\"\n\"V100\" = \"v100\"\n\"T4\" = \"t4\"\n";
@@ -30,12 +29,12 @@ fn main() {
     let names: usize = option("--names", "5000").parse().unwrap();
     let requests: usize = option("--requests", "3000").parse().unwrap();
     let policy = option("--policy", "checkpoints/pool12.safetensors");
-    let opinion = if policy.ends_with(".safetensors") {
-        Opinion::Learned(Box::new(Learned::load(&policy).unwrap()))
-    } else {
-        Opinion::Rule(registry::build(&policy).unwrap())
+    let source = match policy.ends_with(".safetensors") {
+        true => Source::Checkpoint(policy.clone().into()),
+        false => Source::Rule(policy.clone()),
     };
-    let extender = Extender::new(Config::parse(MAPPING, "mapping").unwrap(), Scorer::new(opinion));
+    let scorer = Scorer::new(Loaded::load(&source).unwrap().mind().unwrap());
+    let extender = Extender::new(Config::parse(MAPPING, "mapping").unwrap(), scorer);
     let nodes: List<Node> = serde_json::from_value(nodes(names)).unwrap();
     let pods: List<Pod> = serde_json::from_value(pods(names)).unwrap();
     extender.set_nodes(&nodes.items);

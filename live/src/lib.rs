@@ -3,4 +3,11 @@
 //! Everything with a socket, a clock or an async runtime lives here, so that `yardmaster-env` and `yardmaster-agent`
 //! stay pure and a program that only wants decisions links neither.
 
+pub mod audit;
+pub mod clock;
 pub mod extender;
+pub mod load;
+pub mod policy;
+pub mod regret;
+pub mod replay;
+pub mod serve;

@@ -21,5 +21,6 @@ mod onnx;
 mod packing;
 mod readers;
 mod results;
+mod serve;
 mod serving_oracle;
 mod support;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use yardmaster_env::candidates::alike;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::job::{Job, Task};
-use yardmaster_env::units::{JobId, Time};
+use yardmaster_env::units::{JobId, KindId, Time};
 use yardmaster_env::view::{Decision, View};
 
 /// A decision with the names of what it is about.
@@ -96,7 +96,11 @@ fn what(job: &Job) -> String {
         Task::Rigid { requested } => format!("{requested} asked for"),
         Task::Training { model, .. } => catalog.training_model(model).name.clone(),
         Task::Steps { .. } => "steps of a trace".to_owned(),
-        Task::Request { model } => catalog.inference_model(model).name.clone(),
+        // A live system may have models and kinds of its own.
+        Task::Request { model } => {
+            let known = catalog.inference_models().get(model.index());
+            known.map_or_else(|| format!("model {}", model.0), |model| model.name.clone())
+        }
     }
 }
 
@@ -135,14 +139,18 @@ fn preempted(view: &View<'_>, sequence: u64) -> Act {
 /// The name of a kind of device.
 pub fn kind(view: &View<'_>, slot: usize) -> String {
     let kinds = view.cluster.kinds();
-    kinds.get(slot).map_or_else(String::new, |&kind| Catalog::builtin().device(kind).name.clone())
+    let name = |kind: &KindId| {
+        let known = Catalog::builtin().devices().get(kind.index());
+        known.map_or_else(|| format!("kind {}", kind.0), |device| device.name.clone())
+    };
+    kinds.get(slot).map_or_else(String::new, name)
 }
 
 fn variant_name(view: &View<'_>, job: JobId, variant: u16) -> Option<String> {
     let model = view.job(job).request_model()?;
     let stream = view.timing.stream_of(model)?;
     let number = view.timing.catalog_variant(stream, variant);
-    let variants = &Catalog::builtin().inference_model(model).variants;
+    let variants = &Catalog::builtin().inference_models().get(model.index())?.variants;
     variants.get(usize::from(number)).filter(|_| number > 0).map(|variant| variant.name.clone())
 }
 

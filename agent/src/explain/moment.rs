@@ -190,6 +190,17 @@ pub fn explain(
     Err(ExplainError::NoSuchDecision { wanted, count })
 }
 
+/// Explains the decision of one moment; the witnesses are asked about it too.
+pub fn explain_view(
+    policy: &mut Learned,
+    witnesses: &mut [Witness],
+    view: &View<'_>,
+    seed: u64,
+) -> Explained {
+    let asked: Vec<Decision> = witnesses.iter_mut().map(|witness| witness.policy.decide(view)).collect();
+    moment(policy, view, witnesses, &asked, (seed, 0))
+}
+
 fn moment(
     policy: &mut Learned,
     view: &View<'_>,

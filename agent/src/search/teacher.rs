@@ -24,6 +24,11 @@ impl Teacher {
         Teacher { futures: Futures::of(scenario), count, horizon }
     }
 
+    /// For decisions of which no scenario is known: futures are more of what has been seen.
+    pub fn of_seen(count: usize, horizon: usize) -> Teacher {
+        Teacher { futures: Futures::Seen, count, horizon }
+    }
+
     /// What each decision costs more than the first, over the futures and with `tail` deciding all that follows: mean and
     /// standard error (decisions); `None` for one that turns out illegal. `None` as a whole where nobody can look ahead
     /// or the first is illegal.

@@ -104,8 +104,11 @@ impl DataPlane {
     pub fn of_picture(spec: Arc<DataSpec>, now: Time, picture: &Picture) -> Result<DataPlane, DataError> {
         let nodes = 0..spec.setup().nodes.len() as u32;
         let caches = nodes.map(|node| cache(&spec, NodeId(node), picture)).collect::<Result<Vec<_>, _>>()?;
-        let flows =
-            picture.transfers.iter().map(|moving| flow(&spec, moving, picture)).collect::<Result<_, _>>()?;
+        let flows = picture
+            .transfers
+            .iter()
+            .map(|moving| flow(&spec, now, moving, picture))
+            .collect::<Result<_, _>>()?;
         let sorted = picture.runs.windows(2).all(|pair| pair[0].tag < pair[1].tag);
         if !sorted {
             return Err(inconsistent("runs", "tags that do not ascend".into(), "each tag once, ascending"));
@@ -146,7 +149,7 @@ fn cache(spec: &DataSpec, node: NodeId, picture: &Picture) -> Result<Cache, Data
     })
 }
 
-fn flow(spec: &DataSpec, moving: &Moving, picture: &Picture) -> Result<Flow, DataError> {
+fn flow(spec: &DataSpec, now: Time, moving: &Moving, picture: &Picture) -> Result<Flow, DataError> {
     let name = &spec.artefact(moving.artefact).name;
     let field = || format!("transfer of {name:?} to node {}", moving.node.0);
     let in_cache = |node: NodeId, present: bool| {
@@ -168,6 +171,9 @@ fn flow(spec: &DataSpec, moving: &Moving, picture: &Picture) -> Result<Flow, Dat
             value.to_string(),
             "a number from 0",
         ));
+    }
+    if moving.bytes_per_s > 0.0 && moving.since.max(moving.starts) > now {
+        return Err(inconsistent(&field(), "under way before its first byte".into(), "begun by now"));
     }
     if moving.waiters.is_empty() {
         return Err(inconsistent(&field(), "awaited by nobody".into(), "awaited by at least one run"));

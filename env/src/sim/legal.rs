@@ -1,10 +1,11 @@
-//! What a decision must satisfy. A decision is checked whole before anything changes.
+//! What a decision must satisfy. A decision is checked whole before anything changes, by the simulator and by whoever
+//! carries decisions out in earnest.
 
 use super::{Simulator, State};
 use crate::job::Choice;
 use crate::timing::KindSlot;
 use crate::units::{JobId, Time};
-use crate::view::{Discipline, Placement, Running, slot_of};
+use crate::view::{Decision, Discipline, Placement, View, slot_of};
 
 /// Why a decision was refused. The simulation is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +69,52 @@ pub enum Illegal {
     WaitIntoPast { until_ns: u64, now_ns: u64 },
 }
 
+/// Whether a decision may be carried out where things stand as in a view, whoever made it.
+///
+/// # Errors
+/// What is illegal about it.
+pub fn check(view: &View<'_>, decision: &Decision) -> Result<(), Illegal> {
+    let waits = |job: JobId| {
+        let request = view.jobs.get(job.index()).and_then(|job| job.request_model());
+        let stream = request.and_then(|model| view.timing.stream_of(model));
+        match stream {
+            Some(stream) => view.streams[stream].queue.contains(&job),
+            None => view.queue.contains(&job),
+        }
+    };
+    let referee = Referee { view: *view, waits };
+    match decision {
+        Decision::Start { job, nodes, batch, variant } => {
+            referee.check_start(*job, nodes, *batch, *variant).map(|_| ())
+        }
+        Decision::Reserve { order } => referee.check_reserve(order).map(|_| ()),
+        Decision::Allocate { portions, .. } => referee.check_allocate(portions),
+        Decision::Preempt { run } => referee.check_preempt(*run).map(|_| ()),
+        Decision::Wait { until } => referee.check_wait(*until),
+    }
+}
+
+/// Judges decisions by what a view shows.
+pub(super) struct Referee<'a, W> {
+    pub(super) view: View<'a>,
+    /// Whether a job waits.
+    pub(super) waits: W,
+}
+
 impl Simulator {
+    /// Who waits is known without a search here.
+    pub(super) fn referee(&self) -> Referee<'_, impl Fn(JobId) -> bool + '_> {
+        let waits =
+            |job: JobId| self.records.get(job.index()).is_some_and(|record| record.state == State::Queued);
+        Referee { view: self.view(), waits }
+    }
+}
+
+impl<W: Fn(JobId) -> bool> Referee<'_, W> {
+    fn stream_of(&self, job: JobId) -> Option<usize> {
+        self.view.job(job).request_model().and_then(|model| self.view.timing.stream_of(model))
+    }
+
     /// The kind slot on which the start would run.
     pub(super) fn check_start(
         &self,
@@ -77,7 +123,7 @@ impl Simulator {
         batch: u32,
         variant: u16,
     ) -> Result<KindSlot, Illegal> {
-        if self.world.discipline.commits() {
+        if self.view.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "start" });
         }
         self.check_waiting(job)?;
@@ -92,7 +138,7 @@ impl Simulator {
 
     /// The job that is next.
     pub(super) fn check_reserve(&self, order: &[JobId]) -> Result<JobId, Illegal> {
-        if !self.world.discipline.commits() {
+        if !self.view.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "reserve" });
         }
         for &job in order {
@@ -108,49 +154,48 @@ impl Simulator {
 
     /// Where the run is in the list of those under way.
     pub(super) fn check_preempt(&self, run: u64) -> Result<usize, Illegal> {
-        if !self.world.rules.preempt {
+        if !self.view.rules.preempt {
             return Err(Illegal::NoPreemption);
         }
-        let found = self.running.binary_search_by_key(&run, |running| running.sequence);
+        let found = self.view.running.binary_search_by_key(&run, |running| running.sequence);
         let at = found.map_err(|_| Illegal::NoSuchRun { run })?;
-        if self.is_preemptible(&self.running[at]) { Ok(at) } else { Err(Illegal::NotPreemptible { run }) }
-    }
-
-    /// Requests are never preempted; nor is what has just begun, or a policy could start and preempt without end.
-    pub(super) fn is_preemptible(&self, run: &Running) -> bool {
-        run.start < self.now && run.members.first().is_some_and(|&job| self.stream_of(job).is_none())
+        // Not what has just begun, or a policy could start and preempt without end.
+        if self.view.is_preemptible(&self.view.running[at]) {
+            Ok(at)
+        } else {
+            Err(Illegal::NotPreemptible { run })
+        }
     }
 
     pub(super) fn check_wait(&self, until: Option<Time>) -> Result<(), Illegal> {
-        if self.world.discipline.commits() {
+        if self.view.discipline.commits() {
             return Err(Illegal::WrongDiscipline { decision: "wait" });
         }
         match until {
-            Some(_) if self.world.discipline == Discipline::Rounds => {
+            Some(_) if self.view.discipline == Discipline::Rounds => {
                 Err(Illegal::WrongDiscipline { decision: "wait until a moment" })
             }
-            Some(until) if until <= self.now => {
-                Err(Illegal::WaitIntoPast { until_ns: until.0, now_ns: self.now.0 })
+            Some(until) if until <= self.view.now => {
+                Err(Illegal::WaitIntoPast { until_ns: until.0, now_ns: self.view.now.0 })
             }
-            None if !self.may_wait() => Err(Illegal::NothingToWaitFor),
+            None if !self.view.may_wait => Err(Illegal::NothingToWaitFor),
             _ => Ok(()),
         }
     }
 
     pub(super) fn check_waiting(&self, job: JobId) -> Result<(), Illegal> {
-        let state = self.records.get(job.index()).map(|record| record.state);
-        if state != Some(State::Queued) {
+        if !(self.waits)(job) {
             return Err(Illegal::NotWaiting { job: job.0 });
         }
-        match self.stream_of(job).and_then(|stream| self.streams[stream].queue.first()) {
+        match self.stream_of(job).and_then(|stream| self.view.streams[stream].queue.first()) {
             Some(&oldest) if oldest != job => Err(Illegal::NotOldest { job: job.0, oldest: oldest.0 }),
             _ => Ok(()),
         }
     }
 
     fn check_nodes(&self, job: JobId, nodes: &Placement) -> Result<KindSlot, Illegal> {
-        let cluster = &self.world.cluster;
-        let gang = self.world.workload.jobs[job.index()].gang;
+        let cluster = self.view.cluster;
+        let gang = self.view.job(job).gang;
         let mut slot = None;
         for (at, share) in nodes.iter().enumerate() {
             let node = share.node.0;
@@ -164,7 +209,7 @@ impl Simulator {
             if *slot.get_or_insert(here) != here {
                 return Err(Illegal::MixedKinds { node });
             }
-            let free = self.free[share.node.index()];
+            let free = self.view.free[share.node.index()];
             if share.devices == 0 || share.devices > free {
                 return Err(Illegal::NotFree { node, free, need: share.devices });
             }
@@ -173,7 +218,7 @@ impl Simulator {
         match slot {
             Some(slot) if given == gang => Ok(slot),
             // Which gangs there are is looked up with the batch.
-            Some(slot) if !self.world.timing.ways(job.index()).is_empty() => Ok(slot),
+            Some(slot) if !self.view.timing.ways(job.index()).is_empty() => Ok(slot),
             _ => Err(Illegal::WrongGang { job: job.0, gang, given }),
         }
     }
@@ -187,13 +232,13 @@ impl Simulator {
         batch: u32,
         variant: u16,
     ) -> Result<(), Illegal> {
-        let timing = &self.world.timing;
+        let timing = self.view.timing;
         let (job, node, known) = (job.0, nodes[0].node.0, timing.variants(stream));
         if variant >= known {
             return Err(Illegal::WrongVariant { job, variant, known });
         }
         let largest = |batch| timing.variant_largest(stream, variant, slot, batch);
-        let most = largest(u32::MAX).min(self.streams[stream].queue.len() as u32);
+        let most = largest(u32::MAX).min(self.view.streams[stream].queue.len() as u32);
         let next = largest(batch);
         match most {
             0 => Err(Illegal::DoesNotRun { job, node }),
@@ -206,9 +251,9 @@ impl Simulator {
     }
 
     fn check_way(&self, id: JobId, nodes: &Placement, slot: KindSlot, batch: u32) -> Result<(), Illegal> {
-        let view = self.view();
+        let view = &self.view;
         let (job, node) = (id.0, nodes[0].node.0);
-        if self.world.timing.ways(id.index()).is_empty() {
+        if self.view.timing.ways(id.index()).is_empty() {
             let most = view.default_batch(id);
             return match view.estimate(id, slot) {
                 None => Err(Illegal::DoesNotRun { job, node }),

@@ -24,6 +24,7 @@ mod line;
 mod nodes;
 mod outlook;
 mod record;
+mod resume;
 mod rounds;
 mod shares;
 mod slide;
@@ -45,7 +46,7 @@ use crate::view::{Decision, Discipline, History, Placement, Progress, Running, S
 use event::Finishes;
 use invariants::Census;
 use late::Deadlines;
-pub use legal::Illegal;
+pub use legal::{Illegal, check};
 use life::{Cut, Held, Size};
 use line::Line;
 pub use nodes::NodeState;
@@ -163,27 +164,27 @@ impl Simulator {
     pub fn apply(&mut self, decision: Decision) -> Result<(), Illegal> {
         match decision {
             Decision::Start { job, nodes, batch, variant } => {
-                let slot = self.check_start(job, &nodes, batch, variant)?;
+                let slot = self.referee().check_start(job, &nodes, batch, variant)?;
                 match self.world.discipline {
                     Discipline::Rounds => self.start_for_round(job, nodes, slot),
                     _ => self.start(job, nodes, slot, Size { batch, variant }),
                 }
             }
             Decision::Allocate { portions, fill } => {
-                self.check_allocate(&portions)?;
+                self.referee().check_allocate(&portions)?;
                 self.allocate(&portions, fill);
             }
             Decision::Reserve { order } => {
-                let head = self.check_reserve(&order)?;
+                let head = self.referee().check_reserve(&order)?;
                 self.reorder(&order);
                 self.commit(head);
             }
             Decision::Preempt { run } => {
-                let at = self.check_preempt(run)?;
+                let at = self.referee().check_preempt(run)?;
                 self.cut_off(at, Cut::Preempted);
             }
             Decision::Wait { until } => {
-                self.check_wait(until)?;
+                self.referee().check_wait(until)?;
                 self.waiting = true;
                 self.wake = until.or_else(|| self.world.hold.map(|hold| self.now + hold));
             }
@@ -352,9 +353,10 @@ impl Simulator {
 
     /// Whether the policy could cut something off for what waits.
     fn may_preempt(&self) -> bool {
-        self.world.rules.preempt
-            && self.all_waiting() > 0
-            && self.running.iter().any(|run| self.is_preemptible(run))
+        self.world.rules.preempt && self.all_waiting() > 0 && {
+            let view = self.view();
+            view.running.iter().any(|run| view.is_preemptible(run))
+        }
     }
 
     fn anything_fits(&self) -> bool {

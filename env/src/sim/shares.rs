@@ -10,8 +10,7 @@
 
 use smallvec::SmallVec;
 
-use super::Simulator;
-use super::legal::Illegal;
+use super::legal::{Illegal, Referee};
 use crate::timing::KindSlot;
 use crate::units::JobId;
 use crate::view::{Discipline, Portion};
@@ -125,14 +124,14 @@ impl Accounts {
     }
 }
 
-impl Simulator {
+impl<W: Fn(JobId) -> bool> Referee<'_, W> {
     /// Whether an allocation can be carried out: it then runs something at once.
     pub(super) fn check_allocate(&self, portions: &[Portion]) -> Result<(), Illegal> {
-        if self.world.discipline != Discipline::Rounds {
+        if self.view.discipline != Discipline::Rounds {
             return Err(Illegal::WrongDiscipline { decision: "allocate" });
         }
-        if !self.running.is_empty() {
-            return Err(Illegal::RoundHasBegun { running: self.running.len() });
+        if !self.view.running.is_empty() {
+            return Err(Illegal::RoundHasBegun { running: self.view.running.len() });
         }
         let mut sorted = portions.to_vec();
         sorted.sort_by_key(|portion| (portion.job, portion.slot));
@@ -142,16 +141,16 @@ impl Simulator {
         if !portions.iter().any(|portion| portion.share > 0.0) {
             return Err(Illegal::NothingAllocated);
         }
-        (0..self.free_by_kind.len()).try_for_each(|slot| self.check_kind(portions, slot))
+        (0..self.view.free_by_kind.len()).try_for_each(|slot| self.check_kind(portions, slot))
     }
 
     /// The portions of one job.
     fn check_portions(&self, portions: &[Portion]) -> Result<(), Illegal> {
         for (at, &Portion { job, slot, share }) in portions.iter().enumerate() {
             self.check_waiting(job)?;
-            let devices = self.free_by_kind.get(slot).copied().unwrap_or(0);
-            let gang = self.world.workload.jobs[job.index()].gang;
-            if gang > devices || self.world.timing.job(job.index(), slot).is_none() {
+            let devices = self.view.free_by_kind.get(slot).copied().unwrap_or(0);
+            let gang = self.view.job(job).gang;
+            if gang > devices || self.view.timing.job(job.index(), slot).is_none() {
                 return Err(Illegal::NoSuchShare { job: job.0, slot });
             }
             let twice = portions[..at].iter().any(|other| other.slot == slot);
@@ -166,9 +165,9 @@ impl Simulator {
 
     fn check_kind(&self, portions: &[Portion], slot: KindSlot) -> Result<(), Illegal> {
         let here = portions.iter().filter(|portion| portion.slot == slot);
-        let jobs = &self.world.workload.jobs;
+        let jobs = self.view.jobs;
         let need: f64 = here.map(|portion| f64::from(jobs[portion.job.index()].gang) * portion.share).sum();
-        let devices = self.free_by_kind[slot];
+        let devices = self.view.free_by_kind[slot];
         if need > f64::from(devices) * (1.0 + TOLERANCE) {
             return Err(Illegal::Oversubscribed { slot, devices });
         }

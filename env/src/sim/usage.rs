@@ -5,7 +5,7 @@ use crate::catalog::Catalog;
 use crate::cluster::Cluster;
 use crate::rules::Prices;
 use crate::timing::KindSlot;
-use crate::units::Span;
+use crate::units::{KindId, Span};
 
 /// What a device of each kind draws and costs, by kind slot.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,17 +21,18 @@ pub struct Rates {
 }
 
 impl Rates {
-    /// From the catalogue, for the kinds of a cluster.
+    /// From the catalogue, for the kinds of a cluster. One that is not in it draws and costs nothing.
     pub fn of(catalog: &Catalog, cluster: &Cluster) -> Vec<Rates> {
-        let rates = cluster.kinds().iter().map(|&kind| catalog.device(kind));
-        rates
-            .map(|device| Rates {
+        let rates = |kind: &KindId| match catalog.devices().get(kind.index()) {
+            Some(device) => Rates {
                 kind: device.name.clone(),
                 idle_w: device.idle_w,
                 busy_w: device.busy_w,
                 price_per_hour: device.price_per_hour,
-            })
-            .collect()
+            },
+            None => Rates { kind: format!("kind-{}", kind.0), idle_w: 0.0, busy_w: 0.0, price_per_hour: 0.0 },
+        };
+        cluster.kinds().iter().map(rates).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::{Rates, WorldError};
 use crate::catalog::Catalog;
 use crate::cluster::Cluster;
-use crate::data::DataSpec;
+use crate::data::{DataPlane, DataSpec};
 use crate::job::{Job, Workload};
 use crate::loads::{LoadRules, Loads, ModelBatch};
 use crate::objective::Objective;
@@ -120,6 +120,38 @@ impl World {
         };
         world.check_changes()?;
         Ok(world)
+    }
+
+    /// A world of things as they are, under `free`: nothing is derived, as the table of times is given. `None` if a stage
+    /// stands before the one that it follows.
+    pub(super) fn bare(
+        cluster: Cluster,
+        workload: Workload,
+        timing: Timing,
+        objective: Objective,
+        rules: Rules,
+        data: Option<&DataPlane>,
+    ) -> Option<World> {
+        let (next, rates) = (stages(&workload).ok()?, Rates::of(Catalog::builtin(), &cluster));
+        let data = data.map(|data| Arc::clone(data.spec()));
+        let (discipline, rounds, serving) = Default::default();
+        let (hold, loads, memory) = (None, None, None);
+        Some(World {
+            cluster,
+            workload,
+            timing,
+            discipline,
+            objective,
+            hold,
+            rounds,
+            serving,
+            rules,
+            rates,
+            data,
+            loads,
+            memory,
+            next,
+        })
     }
 
     /// The same world with other rules of serving; `catalog` is the one it was built with.

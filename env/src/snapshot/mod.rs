@@ -3,7 +3,7 @@
 //! A [`Snapshot`] owns everything that a [`View`] shows. It is made of JSON in two parts, of a [`View`], or by hand:
 //!
 //! - [`ClusterSpec`] says what does not change (machines, models, rules) and is checked once into a [`Site`];
-//! - [`State`] says what is so now: jobs, runs, machines that are away, the past.
+//! - [`State`] says what is so now: jobs, runs, machines that are away, the past; and [`Delta`] what has changed since.
 //!
 //! Names stand for machines, kinds, models and artefacts; times are whole nanoseconds. Whatever is at odds with itself
 //! is refused, with the field and its value.
@@ -27,6 +27,8 @@
 //! ```
 
 mod arrivals;
+mod decision;
+mod delta;
 mod error;
 mod read;
 mod read_data;
@@ -48,6 +50,8 @@ use crate::timing::Timing;
 use crate::units::{JobId, Time};
 use crate::view::{History, Progress, Running, Stream, View};
 
+pub use decision::Told;
+pub use delta::Delta;
 pub use error::SnapshotError;
 pub use site::Site;
 pub use spec::{
@@ -65,6 +69,12 @@ pub const FORMAT: u32 = 1;
 pub const MAX_NODES: usize = 100_000;
 /// Most jobs of a state, those that have ended included.
 pub const MAX_JOBS: usize = 1_000_000;
+/// Most devices of a job.
+pub const MAX_GANG: u32 = 1_000_000;
+/// Most devices of a cluster.
+pub const MAX_DEVICES: u64 = 100_000_000;
+/// Most inference models, and most kinds of its own, of a cluster.
+pub const MAX_NAMES: usize = 4096;
 /// Jobs that have ended which are worth remembering: no rule looks back further.
 pub const REMEMBERED: usize = 256;
 
@@ -111,6 +121,26 @@ impl Snapshot {
         let site = Arc::new(Site::new(ClusterSpec::of(view))?);
         let state = State::of(view, &site);
         Snapshot::new(&site, &state)
+    }
+
+    /// As [`Snapshot::new`], where the state tells no history and others came before: what has arrived since is added to
+    /// what is remembered.
+    ///
+    /// # Errors
+    /// As [`Snapshot::new`].
+    pub fn after(before: &Snapshot, state: &State) -> Result<Snapshot, SnapshotError> {
+        let mut known = before.ids.clone();
+        known.sort_unstable();
+        let history = |snapshot: &Snapshot| {
+            let mut history = before.history.clone();
+            for (at, job) in snapshot.jobs.iter().enumerate() {
+                if known.binary_search(&snapshot.ids[at]).is_err() {
+                    arrivals::arrive(&mut history, at, job, &snapshot.timing, snapshot.site.cluster());
+                }
+            }
+            history
+        };
+        Snapshot::with_history(&before.site, state, history)
     }
 
     /// Reads both parts from one text, `{"cluster": ..., "state": ...}`.

@@ -1,13 +1,13 @@
 //! From what a text says to a snapshot that cannot be wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
 use super::arrivals::remember;
 use super::state::{JobState, ProgressState, RunState, State, Status, TaskState, WayState};
-use super::{ByKind, FORMAT, MAX_JOBS, Site, Snapshot, SnapshotError, read_data};
+use super::{ByKind, FORMAT, MAX_GANG, MAX_JOBS, Site, Snapshot, SnapshotError, read_data};
 use crate::catalog::Catalog;
 use crate::job::{Choice, Job, Task};
 use crate::timing::{KindSlot, Way};
@@ -20,6 +20,16 @@ impl Snapshot {
     /// # Errors
     /// Another format; names that are not known or stand twice; numbers out of range or at odds with each other.
     pub fn new(site: &Arc<Site>, state: &State) -> Result<Snapshot, SnapshotError> {
+        let anew = |snapshot: &Snapshot| remember(&snapshot.jobs, &snapshot.timing, site.cluster());
+        Snapshot::with_history(site, state, anew)
+    }
+
+    /// As [`Snapshot::new`]; where the state tells no history, it is what `otherwise` says.
+    pub(super) fn with_history(
+        site: &Arc<Site>,
+        state: &State,
+        otherwise: impl Fn(&Snapshot) -> History,
+    ) -> Result<Snapshot, SnapshotError> {
         if state.format != FORMAT {
             return Err(SnapshotError::Format { what: "the state", found: state.format, reads: FORMAT });
         }
@@ -56,7 +66,7 @@ impl Snapshot {
         };
         snapshot.history = match &state.history {
             Some(history) => reader.history(history)?,
-            None => remember(&snapshot.jobs, &snapshot.timing, site.cluster()),
+            None => otherwise(&snapshot),
         };
         Ok(snapshot)
     }
@@ -170,8 +180,11 @@ impl Reader<'_> {
             let must = format!("no earlier than that of the job before it, {}", before.arrival.0);
             return Err(SnapshotError::range(field("arrival_ns"), state.arrival_ns, must));
         }
-        if state.gang == 0 {
-            return Err(SnapshotError::range(field("gang"), 0, "at least 1"));
+        if state.gang == 0 || state.gang > MAX_GANG {
+            return Err(SnapshotError::range(field("gang"), state.gang, format!("from 1 to {MAX_GANG}")));
+        }
+        if let Some(deadline) = state.deadline_ns.filter(|deadline| *deadline < arrival.0) {
+            return Err(SnapshotError::range(field("deadline_ns"), deadline, "no earlier than its arrival"));
         }
         if !(state.weight >= 0.0 && state.weight.is_finite()) {
             return Err(SnapshotError::range(field("weight"), state.weight, "a finite number from 0"));
@@ -323,6 +336,13 @@ impl Reader<'_> {
             Task::Request { .. } => members.len() as u32,
             _ => 1,
         });
+        let stream = job.request_model().and_then(|model| timing.stream_of(model));
+        let variants = stream.map_or(1, |stream| timing.variants(stream));
+        if batch == 0 || state.variant >= variants {
+            let value = format!("{batch}, served as variant {}", state.variant);
+            let must = format!("at least 1, with a variant below {variants}");
+            return Err(SnapshotError::range(field("batch"), value, must));
+        }
         let ready = Time(state.ready_ns.unwrap_or(state.start_ns));
         let takes = || self.takes(timing, job, first, slot, (state.variant, batch));
         let expected_finish = state.expected_finish_ns.map(Time).or_else(|| Some(ready + takes()?));
@@ -406,8 +426,8 @@ impl Reader<'_> {
     fn in_service(&self, running: &[Running]) -> Result<Vec<u32>, SnapshotError> {
         let cluster = self.site.cluster();
         let mut service = cluster.all_devices().to_vec();
-        for name in &self.state.closed {
-            let node = self.site.node(name, || "closed".into())?;
+        let closed = self.state.closed.iter().map(|name| self.site.node(name, || "closed".into()));
+        for node in closed.collect::<Result<BTreeSet<NodeId>, _>>()? {
             let used = running.iter().any(|run| run.nodes.iter().any(|share| share.node == node));
             if !used {
                 service[slot_of(cluster, node)] -= cluster.node(node).devices;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::spec::{ClusterSpec, MachineSpec, MemoryState, NetworkState, RulesSpec, StreamSpec, VariantSpec};
-use super::{ByKind, FORMAT, MAX_NODES, SnapshotError, parse};
+use super::{ByKind, FORMAT, MAX_DEVICES, MAX_NAMES, MAX_NODES, SnapshotError, parse};
 use crate::catalog::{Catalog, DeviceClass};
 use crate::cluster::{Cluster, Node};
 use crate::data::{
@@ -57,6 +57,12 @@ impl Site {
     pub fn new(spec: ClusterSpec) -> Result<Site, SnapshotError> {
         if spec.format != FORMAT {
             return Err(SnapshotError::Format { what: "the cluster", found: spec.format, reads: FORMAT });
+        }
+        for (what, count) in [("streams", spec.streams.len()), ("kinds", spec.kinds.len())] {
+            if count > MAX_NAMES {
+                let must = format!("at most {MAX_NAMES}");
+                return Err(SnapshotError::range(format!("number of {what}"), count, must));
+            }
         }
         let kinds = Kinds::of(&spec)?;
         let cluster = cluster(&spec, &kinds)?;
@@ -291,6 +297,10 @@ fn cluster(spec: &ClusterSpec, kinds: &Kinds<'_>) -> Result<Cluster, SnapshotErr
             procs_per_device: *procs_per_device,
             rack: *rack,
         });
+    }
+    let devices: u64 = nodes.iter().map(|node| u64::from(node.devices)).sum();
+    if devices > MAX_DEVICES {
+        return Err(SnapshotError::range("number of devices", devices, format!("at most {MAX_DEVICES}")));
     }
     Ok(Cluster::new(nodes))
 }

@@ -122,3 +122,48 @@ fn what_has_ended_long_ago_is_left_out() {
     assert_eq!(state.jobs.last().unwrap().id, 1);
     Snapshot::new(&site(), &state).unwrap();
 }
+
+#[test]
+fn the_example_of_the_documentation_is_a_snapshot() {
+    let text = include_str!("../../../docs/snapshot.md");
+    let (_, rest) = text.split_once("```json\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let snapshot = Snapshot::from_json(example).unwrap();
+    let view = snapshot.view();
+    assert_eq!((view.free, view.queue.len(), view.streams[0].queue.len()), (&[3, 8][..], 1, 1));
+}
+
+#[test]
+fn changes_make_the_state_that_they_lead_to() {
+    let mut state = State::from_json(STATE).unwrap();
+    let before = Snapshot::new(&site(), &state).unwrap();
+    let delta = r#"{"format": 1, "now_ns": 150, "ended": [3], "jobs": [
+        {"id": 4, "arrival_ns": 120, "task": {"rigid": {"requested_ns": 50}}}],
+        "started": [{"jobs": [7], "start_ns": 150, "nodes": [{"node": "a"}]}]}"#;
+    state.advance(serde_json::from_str(delta).unwrap()).unwrap();
+    let after = Snapshot::after(&before, &state).unwrap();
+    let view = after.view();
+    assert_eq!((view.free, view.queue.len(), view.history.arrivals), (&[1, 4][..], 1, 5));
+    assert_eq!(after.id(view.queue[0]), 4);
+    let back = r#"{"format": 1, "now_ns": 149}"#;
+    let refused = state.advance(serde_json::from_str(back).unwrap()).unwrap_err().to_string();
+    assert!(refused.contains("now_ns is 149"), "{refused}");
+}
+
+#[test]
+fn a_start_is_carried_out_and_told_in_the_senders_names() {
+    let mut snapshot = read(STATE).unwrap();
+    let told: Told = serde_json::from_str(
+        r#"{"start": {"jobs": [7], "nodes": [{"node": "b"}], "batch": 1, "variant": 0}}"#,
+    )
+    .unwrap();
+    let decision = snapshot.hear(&told).unwrap();
+    assert_eq!(snapshot.tell(&decision), told);
+    assert_eq!(snapshot.carry_out(&decision), Ok(true));
+    let view = snapshot.view();
+    assert_eq!((view.free, view.queue.len()), (&[2, 1][..], 0));
+    assert_eq!(view.running[1].expected_finish, Time(130));
+    let again = snapshot.carry_out(&decision).unwrap_err().to_string();
+    assert!(again.contains("is not waiting"), "{again}");
+    assert!(snapshot.has_choice(), "the request can start");
+}

@@ -26,6 +26,7 @@ use yardmaster_env::view::{Decision, Discipline, History, View};
 
 use super::job::Wanted;
 use super::registry::{Condensed, KnownNode, Registry};
+use crate::policy::Mind;
 
 /// The best score of a node, as the scheduler wants it.
 pub const HIGHEST: u8 = 10;
@@ -37,17 +38,9 @@ const CHOSEN: f64 = 1e-6;
 /// Pods whose identities are remembered, so that one that is scored again does not count as a new arrival.
 const REMEMBERED: usize = 16_384;
 
-/// Whose opinion counts.
-pub enum Opinion {
-    /// A frozen policy.
-    Learned(Box<Learned>),
-    /// A rule, which ranks by what it decides and by estimates.
-    Rule(Box<dyn Policy>),
-}
-
 /// Scores nodes, and remembers the arrivals that an observation is scaled by.
 pub struct Scorer {
-    opinion: Opinion,
+    mind: Mind,
     rules: Rules,
     history: History,
     kinds: Vec<KindId>,
@@ -76,18 +69,15 @@ struct Ranked {
 
 impl Scorer {
     /// A scorer that has seen nothing yet.
-    pub fn new(opinion: Opinion) -> Scorer {
+    pub fn new(mind: Mind) -> Scorer {
         let (rules, history) = (Rules::default(), History::default());
         let (kinds, seen, order) = Default::default();
-        Scorer { opinion, rules, history, kinds, seen, order }
+        Scorer { mind, rules, history, kinds, seen, order }
     }
 
-    /// The name of the policy.
-    pub fn name(&self) -> &str {
-        match &self.opinion {
-            Opinion::Learned(policy) => policy.name(),
-            Opinion::Rule(policy) => policy.name(),
-        }
+    /// Another policy, with the arrivals that were seen before.
+    pub fn replace(&mut self, mind: Mind) {
+        self.mind = mind;
     }
 
     /// One score for each name, from 0 to [`HIGHEST`].
@@ -138,9 +128,9 @@ impl Scorer {
         let timing = Timing::new(Catalog::builtin(), &condensed.cluster, &jobs);
         self.remember(&condensed, &timing, &jobs[1], &wanted.uid);
         let view = condensed.view(&jobs, &timing, &self.history, &self.rules, now);
-        let (mut by_kind, would_wait) = match &mut self.opinion {
-            Opinion::Learned(policy) => by_logits(policy, &view),
-            Opinion::Rule(policy) => by_estimates(&mut **policy, &view),
+        let (mut by_kind, would_wait) = match self.mind.learned() {
+            Some(policy) => by_logits(policy, &view),
+            None => by_estimates(self.mind.policy(), &view),
         };
         by_kind.iter_mut().zip(&offered).filter(|(_, offered)| !**offered).for_each(|(kind, _)| *kind = None);
         (by_kind, would_wait)

@@ -1,0 +1,99 @@
+//! What it answers when all is well.
+
+use serde_json::json;
+use yardmaster_live::serve::openapi::ROUTES;
+
+use super::{Server, checkpoint, question, states, value};
+
+#[test]
+fn a_frozen_policy_decides_and_gives_its_reasons() {
+    let server = Server::start(&["--checkpoint", &checkpoint()]);
+    let answer = value(&server.post("/v1/decide", &question()));
+    assert_eq!((&answer["by"], &answer["policy"]), (&json!("policy"), &json!("pool12")));
+    let decision = &answer["decisions"][0];
+    assert_eq!(decision["start"]["nodes"].as_array().unwrap().len(), 1, "{decision}");
+    let probability = decision["reason"]["probability"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&probability) && decision["reason"]["actions"].as_u64().unwrap() > 3);
+    assert!(server.metric("yardmaster_decisions_total{act=\"start\"}") == 1.0);
+    assert!(server.get("/metrics").text().contains("yardmaster_policy_info{digest="));
+}
+
+#[test]
+fn several_decisions_of_one_moment_do_not_use_a_device_twice() {
+    let server = Server::start(&["--policy", "mct"]);
+    let mut question = question();
+    question["most"] = json!(100);
+    let answer = value(&server.post("/v1/decide", &question));
+    let decisions = answer["decisions"].as_array().unwrap();
+    let starts: Vec<&str> =
+        decisions.iter().filter_map(|one| one["start"]["nodes"][0]["node"].as_str()).collect();
+    assert!(starts.len() > 1, "{answer}");
+    // The machines of this scenario have one device each.
+    let distinct: std::collections::BTreeSet<&&str> = starts.iter().collect();
+    assert_eq!(distinct.len(), starts.len(), "{starts:?}");
+}
+
+#[test]
+fn a_cluster_is_registered_once_and_changes_are_sent() {
+    let server = Server::start(&["--policy", "mct"]);
+    let states = states();
+    let cluster = serde_json::to_value(&states.cluster).unwrap();
+    let handle = value(&server.post("/v1/clusters", &cluster))["handle"].clone();
+    assert_eq!(handle, "pool12");
+    let delta = |now: u64, ended: &[u64]| {
+        json!({ "handle": "pool12",
+        "delta": { "format": 1, "now_ns": now, "ended": ended } })
+    };
+    let early = server.post("/v1/decide", &delta(1, &[]));
+    assert_eq!((early.status, early.text().contains("send a whole one first")), (409, true));
+    let whole = json!({ "handle": "pool12", "state": states.states[0] });
+    let first = value(&server.post("/v1/decide", &whole));
+    let now = states.states[0].now_ns;
+    let job = first["decisions"][0]["start"]["jobs"][0].as_u64().unwrap();
+    let again = value(&server.post("/v1/decide", &delta(now + 1, &[job])));
+    assert_ne!(again["decisions"][0]["start"]["jobs"][0], json!(job), "it has ended");
+    let unknown = server.post("/v1/decide", &json!({ "handle": "elsewhere", "state": states.states[0] }));
+    assert_eq!(unknown.status, 404);
+    assert!(server.get("/v1/clusters").text().contains("pool12"));
+}
+
+#[test]
+fn a_decision_is_explained() {
+    let server = Server::start(&["--checkpoint", &checkpoint()]);
+    let explained = value(&server.post("/v1/explain", &question()));
+    assert!(explained["options"].as_array().unwrap().len() > 1);
+    assert!(!explained["options"][0]["features"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn shadows_are_asked_without_effect() {
+    let server = Server::start(&["--policy", "mct", "--shadow", "ljf", "mct"]);
+    for state in &states().states {
+        value(&server.post("/v1/decide", &json!({ "cluster": states().cluster, "state": state })));
+    }
+    server.until("shadows have compared", |server| {
+        server.metric("yardmaster_shadow_compared_total{shadow=\"ljf\"}") == 8.0
+            && server.metric("yardmaster_shadow_compared_total{shadow=\"mct\"}") == 8.0
+    });
+    assert!(server.metric("yardmaster_shadow_differs_total{shadow=\"ljf\"}") > 0.0);
+    assert_eq!(server.metric("yardmaster_shadow_differs_total{shadow=\"mct\"}"), 0.0);
+}
+
+#[test]
+fn the_document_names_every_route_and_every_route_answers() {
+    let server = Server::start(&["--policy", "mct"]);
+    let document = value(&server.get("/openapi.json"));
+    let paths = document["paths"].as_object().unwrap();
+    let named: usize = paths.values().map(|path| path.as_object().unwrap().len()).sum();
+    assert_eq!(named, ROUTES.len());
+    for (method, path, _, has_body) in ROUTES {
+        assert!(paths[path][method].is_object(), "{method} {path}");
+        let answer = match method {
+            "get" => server.get(path),
+            _ => server.client().post(path, b"").unwrap(),
+        };
+        assert!(![404, 405, 500].contains(&answer.status), "{method} {path}: {}", answer.text());
+        assert_eq!(paths[path][method]["requestBody"].is_object(), has_body);
+    }
+    assert_eq!(server.get("/v1/nothing").status, 404);
+}
