@@ -9,7 +9,7 @@ use yardmaster_agent::policy::play;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{self, Split};
 
-pub(crate) fn shipped() -> Vec<PathBuf> {
+fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let mut policies: Vec<_> =
