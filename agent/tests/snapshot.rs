@@ -11,7 +11,7 @@ use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry;
 use yardmaster_env::sim::Simulator;
-use yardmaster_env::snapshot::{Site, Snapshot, State};
+use yardmaster_env::snapshot::{Site, Snapshot};
 use yardmaster_env::spec::{BUILTIN, Split, builtin};
 use yardmaster_env::view::{Decision, View};
 

@@ -10,6 +10,7 @@ use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTIC
 use axum::http::{HeaderValue, Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
+use http_body_util::LengthLimitError;
 
 use super::auth::{Rate, Tokens};
 use super::openapi;
@@ -111,7 +112,10 @@ impl Shared {
         }
         match tokio::time::timeout(config.patience, to_bytes(request.into_body(), most)).await {
             Ok(Ok(bytes)) => Ok(bytes.into()),
-            Ok(Err(_)) => Err(large()),
+            Ok(Err(why)) => Err(match why.into_inner().is::<LengthLimitError>() {
+                true => large(),
+                false => Refusal::new(400, "malformed", "the body broke off"),
+            }),
             Err(_) => Err(Refusal::new(408, "too-slow", "the body did not arrive in time")),
         }
     }

@@ -12,7 +12,7 @@ const BUCKETS: [f64; 14] =
     [25e-6, 50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 1.0];
 
 /// All counts. Each is described where it is made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[allow(missing_docs, reason = "each is described by its help text")]
 pub struct Metrics {
     registry: Registry,

@@ -18,7 +18,6 @@ const WAITING: usize = 256;
 const TAIL: &str = "mct";
 
 /// The shadows.
-#[derive(Debug)]
 pub struct Shadows {
     loaded: Vec<Arc<Loaded>>,
     seen: SyncSender<(Arc<Snapshot>, Decision)>,
