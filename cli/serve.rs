@@ -5,10 +5,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use yardmaster_live::policy::Source;
+use yardmaster_live::extender::bind::Binder;
+use yardmaster_live::extender::score::Scorer;
+use yardmaster_live::extender::{self, Extender};
+use yardmaster_live::policy::{Loaded, Source};
 use yardmaster_live::serve::{self, AuditFile, Config, Tls};
 
 use crate::args::Serve;
+use crate::file::text;
 
 /// Where a token may be besides a file; never on the command line, which others can read.
 const TOKEN: &str = "YARDMASTER_TOKEN";
@@ -22,7 +26,23 @@ pub(crate) fn run(args: &Serve) -> Result<()> {
         let mut out = std::io::stdout();
         let _ = writeln!(out, "listening on {scheme}://{address}").and_then(|()| out.flush());
     };
-    Ok(serve::run(config, |_| serve::no_more_routes(), told)?)
+    let extender = args.kubernetes.as_deref().map(|mapping| extender(args, mapping)).transpose()?;
+    let more = |service: &_| match extender {
+        Some(extender) => extender::routes::routes(service, extender, args.kubernetes_state.clone()),
+        None => serve::no_more_routes(),
+    };
+    Ok(serve::run(config, more, told)?)
+}
+
+/// What answers a Kubernetes scheduler.
+fn extender(args: &Serve, mapping: &Path) -> Result<Extender> {
+    let mapping = extender::config::Config::parse(&text(mapping)?, &mapping.display().to_string())?;
+    let fallback = Loaded::load(&Source::Rule(args.fallback.clone()))?.mind()?;
+    let extender = Extender::new(mapping, Scorer::new(fallback));
+    Ok(match &args.kubernetes_bind {
+        Some(proxy) => extender.with_binder(Binder::new(proxy)?),
+        None => extender,
+    })
 }
 
 /// The policy that options name.

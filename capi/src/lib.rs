@@ -6,7 +6,6 @@
 
 #![allow(unsafe_code, reason = "an interface for C takes and gives raw pointers")]
 
-mod answer;
 mod error;
 mod flat;
 mod policy;

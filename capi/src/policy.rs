@@ -10,7 +10,6 @@ use yardmaster_agent::net::Scratch;
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::snapshot::Snapshot;
 
-use crate::answer;
 use crate::error::{CallError, YardmasterStatus, guard};
 use crate::raw;
 
@@ -118,10 +117,10 @@ pub unsafe extern "C" fn yardmaster_policy_card(
     })
 }
 
-/// Decides on a snapshot: `{"cluster": ..., "state": ...}`, as the documentation of the format says. The decision is JSON
-/// with one key, such as `{"start": {"job": 7, "nodes": [{"node": "a", "devices": 2}], "batch": 64, "variant": 0}}`,
-/// `{"wait": {"until_ns": null}}`, `{"reserve": {"jobs": [7]}}` or `{"preempt": {"jobs": [7]}}`; jobs have the ids and
-/// nodes the names of the snapshot. Free it with yardmaster_string_free. The text need not end with a zero byte.
+/// Decides on a snapshot, `{"cluster": ..., "state": ...}`, as docs/snapshot.md describes it. The decision is JSON with one
+/// key, such as `{"start": {"jobs": [7], "nodes": [{"node": "a", "devices": 2}], "batch": 64, "variant": 0}}` or
+/// `{"wait": {}}`; jobs have the ids and nodes the names of the snapshot. Free it with yardmaster_string_free. The text need
+/// not end with a zero byte.
 ///
 /// # Safety
 ///
@@ -142,7 +141,7 @@ pub unsafe extern "C" fn yardmaster_decide_json(
         raw::check("decision", decision)?;
         let snapshot = Snapshot::from_json(text)?;
         let made = policy.lock()?.learned.decide(&snapshot.view());
-        let answer = answer::json(&snapshot, &made);
+        let answer = serde_json::to_string(&snapshot.tell(&made)).expect("a decision has a JSON form");
         // SAFETY: as the caller promises.
         unsafe { raw::write("decision", decision, raw::give_text(answer)) }
     })

@@ -5,16 +5,15 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use yardmaster_agent::frozen;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::{Scratch, first_highest};
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::observe::{Observation, Pair};
 use yardmaster_env::sim::Simulator;
-use yardmaster_env::snapshot::Snapshot;
+use yardmaster_env::snapshot::{Snapshot, Told};
 use yardmaster_env::spec::{self, Split};
-use yardmaster_env::view::{Decision, Share};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -59,13 +58,9 @@ fn moment() -> (String, Value) {
     }
     let view = sim.next_decision().unwrap();
     let snapshot = Snapshot::of(&view).unwrap();
-    let Decision::Start { job, nodes, batch, variant } = policy.decide(&view) else {
-        panic!("another moment is needed: here the policy waits");
-    };
-    let place = |share: &Share| json!({"node": view.cluster.node(share.node).name, "devices": share.devices});
-    let nodes: Vec<Value> = nodes.iter().map(place).collect();
-    let start = json!({"job": snapshot.id(job), "nodes": nodes, "batch": batch, "variant": variant});
-    (snapshot.to_json(), json!({"start": start}))
+    let told = snapshot.tell(&policy.decide(&view));
+    assert!(matches!(told, Told::Start { .. }), "another moment is needed: {told:?}");
+    (snapshot.to_json(), serde_json::to_value(&told).unwrap())
 }
 
 /// What the example computes on its arrays.

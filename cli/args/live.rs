@@ -86,6 +86,15 @@ pub(crate) struct Serve {
     /// Fire drill: decisions take as many milliseconds longer as this file says, while it exists
     #[arg(long, value_name = "FILE")]
     pub(crate) drill: Option<PathBuf>,
+    /// Answer the verbs of kube-scheduler's extenders too; the file says what node labels mean (docs/kubernetes.md)
+    #[arg(long, value_name = "MAPPING.toml")]
+    pub(crate) kubernetes: Option<PathBuf>,
+    /// Folder with nodes.json and pods.json as kubectl prints them, read again when they change
+    #[arg(long, value_name = "DIR", requires = "kubernetes")]
+    pub(crate) kubernetes_state: Option<PathBuf>,
+    /// Bind pods too, through a `kubectl proxy` on this machine
+    #[arg(long, value_name = "http://127.0.0.1:PORT", requires = "kubernetes")]
+    pub(crate) kubernetes_bind: Option<String>,
     /// Log of the service itself as JSON lines instead of text
     #[arg(long)]
     pub(crate) log_json: bool,

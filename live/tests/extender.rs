@@ -3,17 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests may")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
-use yardmaster_agent::learned::Learned;
-use yardmaster_agent::registry;
 use yardmaster_env::units::Time;
 use yardmaster_live::extender::Extender;
 use yardmaster_live::extender::config::Config;
 use yardmaster_live::extender::folder::Folder;
 use yardmaster_live::extender::object::{List, Node, Pod};
-use yardmaster_live::extender::score::{HIGHEST, Opinion, Scorer};
+use yardmaster_live::extender::score::{HIGHEST, Scorer};
 use yardmaster_live::extender::wire::{Arguments, BindingArguments};
+use yardmaster_live::policy::{Loaded, Source};
 
 /// 2026-11-21 12:00 UTC.
 const NOW: Time = Time(1_795_262_400 * 1_000_000_000);
@@ -26,23 +26,26 @@ fn fixture(file: &str) -> String {
     std::fs::read_to_string(folder().join(file)).unwrap()
 }
 
-fn learned() -> Opinion {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../checkpoints/pool12.safetensors");
-    Opinion::Learned(Box::new(Learned::load(shipped).unwrap()))
+fn learned() -> Source {
+    Source::Checkpoint(Path::new(env!("CARGO_MANIFEST_DIR")).join("../checkpoints/pool12.safetensors"))
 }
 
-fn rule(name: &str) -> Opinion {
-    Opinion::Rule(registry::build(name).unwrap())
+fn rule(name: &str) -> Source {
+    Source::Rule(name.to_owned())
+}
+
+fn scorer(source: &Source) -> Scorer {
+    Scorer::new(Loaded::load(source).unwrap().mind().unwrap())
 }
 
 /// An extender that knows no node.
-fn bare(opinion: Opinion) -> Extender {
-    Extender::new(Config::parse(&fixture("mapping.toml"), "mapping.toml").unwrap(), Scorer::new(opinion))
+fn bare(source: Source) -> Extender {
+    Extender::new(Config::parse(&fixture("mapping.toml"), "mapping.toml").unwrap(), scorer(&source))
 }
 
 /// An extender that has been told the nodes and the pods.
-fn informed(opinion: Opinion) -> Extender {
-    let extender = bare(opinion);
+fn informed(source: Source) -> Extender {
+    let extender = bare(source);
     let nodes: List<Node> = serde_json::from_str(&fixture("nodes.json")).unwrap();
     let pods: List<Pod> = serde_json::from_str(&fixture("pods.json")).unwrap();
     extender.set_nodes(&nodes.items);
@@ -111,8 +114,8 @@ fn full_objects_come_back_as_they_were() {
 
 #[test]
 fn every_name_gets_a_score_from_0_to_10_in_order() {
-    for opinion in [learned(), rule("mct"), rule("fcfs")] {
-        let extender = informed(opinion);
+    for source in [learned(), rule("mct"), rule("fcfs")] {
+        let extender = informed(source);
         let scores = prioritize(&extender, &fixture("filter_names.json"));
         let hosts: Vec<&str> = scores.iter().map(|(host, _)| host.as_str()).collect();
         assert_eq!(hosts, ["k80-0", "p100-0", "v100-0", "v100-1", "cpu-0", "new-0"]);
@@ -128,10 +131,9 @@ fn every_name_gets_a_score_from_0_to_10_in_order() {
 /// A ResNet-50 is ten times as fast on a V100 as on a K80, and all kinds are free.
 #[test]
 fn the_policy_prefers_the_fast_kind() {
-    for opinion in [learned(), rule("mct"), rule("fcfs+fastest")] {
-        let name = Scorer::new(opinion);
-        let shown = name.name().to_owned();
-        let extender = Extender::new(Config::parse(&fixture("mapping.toml"), "m").unwrap(), name);
+    for source in [learned(), rule("mct"), rule("fcfs+fastest")] {
+        let shown = source.to_string();
+        let extender = bare(source);
         let nodes: List<Node> = serde_json::from_str(&fixture("nodes.json")).unwrap();
         extender.set_nodes(&nodes.items);
         let scores = prioritize(&extender, &fixture("filter_names.json"));
@@ -284,6 +286,26 @@ fn a_folder_is_read_when_it_changes() {
     assert_eq!(extender.known(), 0);
 }
 
+/// The fallback scores until there is a policy, and while it is disabled; a policy that is reloaded takes over.
+#[test]
+fn the_extender_follows_the_policy_of_its_service() {
+    let extender = informed(rule("mct"));
+    let request = fixture("filter_names.json");
+    let by_fallback = || {
+        let request = Arguments::parse(request.as_bytes()).unwrap();
+        extender.prioritize(&request, NOW).unwrap().by_fallback
+    };
+    assert!(by_fallback(), "there is no policy yet");
+    let policy = Arc::new(Loaded::load(&learned()).unwrap());
+    extender.follow(&policy).unwrap();
+    assert!(!by_fallback());
+    extender.disable(true);
+    assert!(by_fallback());
+    extender.disable(false);
+    extender.follow(&Arc::new(Loaded::load(&rule("fcfs")).unwrap())).unwrap();
+    assert!(!by_fallback());
+}
+
 /// Hand-written examples of the shapes, from outside the project.
 #[test]
 fn the_recorded_shapes_are_understood_and_answered_alike() {
@@ -311,10 +333,15 @@ fn the_recorded_shapes_are_understood_and_answered_alike() {
     assert_eq!(ours["NodeNames"], theirs["NodeNames"]);
     assert_eq!(names_of(&ours["FailedNodes"]), names_of(&theirs["FailedNodes"]));
     assert_eq!(names_of(&ours), names_of(theirs.take()));
+    // Their scores are an example; what has to agree is the shape, and that what was kept back is the worst.
     let expected: Value = serde_json::from_str(&read("prioritize_response.json")).unwrap();
+    assert_eq!(names_of(&expected[0]), ["Host", "Score"]);
     let scores = prioritize(&extender, &request);
-    let rank = |host: &Value| scores.iter().find(|(name, _)| host == name).unwrap().1;
-    assert!(rank(&expected[0]["Host"]) >= rank(&expected[1]["Host"]), "{scores:?}");
+    let of = |host: &Value| scores.iter().find(|(name, _)| host == name).unwrap().1;
+    assert!(
+        expected.as_array().unwrap().iter().all(|row| of(&row["Host"]) > of(&json!("cpu-c"))),
+        "{scores:?}"
+    );
     let bind: BindingArguments = serde_json::from_str(&read("bind_request.json")).unwrap();
     assert_eq!((bind.pod_uid.as_str(), bind.pod_namespace.as_str()), ("u1", "default"));
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use yardmaster_live::extender::answer::{PREFIX, ROUTES};
 use yardmaster_live::extender::config::Config;
 
-use crate::support::ours;
+use crate::support::{Bench, ours};
 
 /// The objects of both manifests.
 struct Manifests(Vec<Value>);
@@ -171,5 +171,17 @@ fn the_scheduler_asks_where_the_service_listens() {
     assert!(guide.contains("subjectAltName=DNS:yardmaster.yardmaster.svc"));
     for (method, path) in ROUTES {
         assert!(guide.contains(&format!("{method} {PREFIX}{path}")), "{method} {path} is not in the guide");
+    }
+}
+
+#[test]
+fn the_command_knows_every_option_of_the_manifest() {
+    let help = Bench::new().ok("serve --help");
+    let manifests = Manifests::read();
+    let arguments = &containers(manifests.one("Deployment", "yardmaster"))[0]["args"];
+    assert_eq!(arguments[0], "serve");
+    for argument in &list(arguments)[1..] {
+        let option = text(argument).split_once('=').map_or(text(argument), |(option, _)| option);
+        assert!(help.contains(&format!("{option} <")), "{option} is no option of `yardmaster serve`");
     }
 }

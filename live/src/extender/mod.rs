@@ -2,7 +2,7 @@
 //!
 //! kube-scheduler asks once a pod, after its own filters: which of these nodes are impossible (`filter`), and how good is
 //! each of the others (`prioritize`)? A policy that starts jobs on kinds of devices answers with scores from 0 to 10. Nothing
-//! here waits or reads a clock; each verb is a function from a request and the moment to a response, and its caller brings
+//! but `routes` waits or reads a clock; each verb is a function from a request and the moment to a response, and its caller brings
 //! the bytes.
 //!
 //! Errors of `filter` fail the pod, errors of `prioritize` are ignored by the scheduler. So whatever is not known is let
@@ -17,6 +17,7 @@
 //! - `score`: from a policy's opinion to scores
 //! - `answer`: paths and statuses, for whatever server carries them
 //! - `bind`: binds a pod, where that is asked for
+//! - `routes`: the same beside the routes of the decision service
 //! - `folder`: nodes and pods from files that somebody else writes
 
 pub mod answer;
@@ -26,11 +27,14 @@ pub mod folder;
 pub mod job;
 pub mod object;
 pub mod registry;
+pub mod routes;
 pub mod score;
 pub mod wire;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use yardmaster_env::units::Time;
 
@@ -41,13 +45,22 @@ use self::object::{Node, Pod};
 use self::registry::Registry;
 use self::score::{Outcome, Scorer};
 use self::wire::{Arguments, FilterResult, HostPriority};
+use crate::policy::{LoadError, Loaded};
 
 /// The verbs, with all they need. Shared by threads.
 pub struct Extender {
     config: Config,
     registry: RwLock<Registry>,
-    scorer: Mutex<Scorer>,
+    policy: Mutex<Option<Followed>>,
+    fallback: Mutex<Scorer>,
+    disabled: AtomicBool,
     binder: Option<Binder>,
+}
+
+/// The policy of a service, and what scores with it.
+struct Followed {
+    loaded: Arc<Loaded>,
+    scorer: Scorer,
 }
 
 /// Scores, aligned with the names that were asked for, and what came before them.
@@ -57,12 +70,16 @@ pub struct Prioritized<'a> {
     pub priorities: Vec<HostPriority<'a>>,
     /// What the policy said.
     pub outcome: Outcome,
+    /// Whether the fallback has scored.
+    pub by_fallback: bool,
 }
 
 impl Extender {
-    /// An extender that knows no node yet.
-    pub fn new(config: Config, scorer: Scorer) -> Extender {
-        Extender { config, registry: RwLock::default(), scorer: Mutex::new(scorer), binder: None }
+    /// An extender that knows no node yet. `fallback` scores as long as there is no policy, while it is disabled, and where
+    /// it panics.
+    pub fn new(config: Config, fallback: Scorer) -> Extender {
+        let (registry, policy, disabled) = Default::default();
+        Extender { config, registry, policy, fallback: Mutex::new(fallback), disabled, binder: None }
     }
 
     /// Lets it bind pods too.
@@ -75,9 +92,25 @@ impl Extender {
         &self.config
     }
 
-    /// Replaces the scorer, as a reload does.
-    pub fn replace(&self, scorer: Scorer) {
-        *self.scorer() = scorer;
+    /// Scores with this policy from now on, if it does not already. The one before stays where this cannot decide.
+    pub fn follow(&self, loaded: &Arc<Loaded>) -> Result<(), LoadError> {
+        let mut policy = lock(&self.policy);
+        match &mut *policy {
+            Some(followed) if Arc::ptr_eq(&followed.loaded, loaded) => {}
+            Some(followed) => {
+                followed.scorer.replace(loaded.mind()?);
+                followed.loaded = Arc::clone(loaded);
+            }
+            None => {
+                *policy = Some(Followed { loaded: Arc::clone(loaded), scorer: Scorer::new(loaded.mind()?) })
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the fallback score, or the policy again.
+    pub fn disable(&self, disabled: bool) {
+        self.disabled.store(disabled, Ordering::Relaxed);
     }
 
     /// Replaces all nodes by those of a list.
@@ -124,10 +157,24 @@ impl Extender {
         self.learn(request);
         let wanted = Wanted::of(&self.config, &request.pod)?;
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let (scores, outcome) = self.scorer().score(&registry, &wanted, request.names(), now);
+        let by_policy = self.by_policy(|scorer| scorer.score(&registry, &wanted, request.names(), now));
+        let by_fallback = by_policy.is_none();
+        let fallback = || lock(&self.fallback).score(&registry, &wanted, request.names(), now);
+        let (scores, outcome) = by_policy.unwrap_or_else(fallback);
         let hosts = request.names().zip(scores);
         let priorities = hosts.map(|(host, score)| HostPriority { host, score: i64::from(score) }).collect();
-        Ok(Prioritized { priorities, outcome })
+        Ok(Prioritized { priorities, outcome, by_fallback })
+    }
+
+    /// What the policy makes of it; `None` where there is none, it is disabled, or it panics.
+    fn by_policy<T>(&self, ask: impl FnOnce(&mut Scorer) -> T) -> Option<T> {
+        if self.disabled.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut policy = lock(&self.policy);
+        let followed = policy.as_mut()?;
+        // What a panic leaves behind is buffers, which the next decision fills anew.
+        catch_unwind(AssertUnwindSafe(|| ask(&mut followed.scorer))).ok()
     }
 
     /// Takes in what the scheduler sent in full, where it does.
@@ -140,9 +187,9 @@ impl Extender {
     fn write(&self, change: impl FnOnce(&mut Registry)) {
         change(&mut self.registry.write().unwrap_or_else(PoisonError::into_inner));
     }
+}
 
-    /// A panic of a policy leaves buffers that the next decision fills anew.
-    fn scorer(&self) -> MutexGuard<'_, Scorer> {
-        self.scorer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// A panic elsewhere leaves nothing half done that would matter here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -29,6 +29,8 @@ pub struct KnownNode {
     pub memory_mib: Option<f64>,
     /// Where it stands.
     pub rack: Option<String>,
+    /// Devices that known pods hold; those of a node that is replaced are taken over.
+    pub used: u32,
 }
 
 /// A pod that holds devices.
@@ -57,7 +59,6 @@ pub struct Condensed {
 #[derive(Debug, Default)]
 pub struct Registry {
     nodes: HashMap<String, KnownNode>,
-    used: HashMap<String, u32>,
     holders: Vec<Holder>,
     racks: HashMap<String, BTreeSet<String>>,
     condensed: Option<Condensed>,
@@ -79,14 +80,6 @@ impl Registry {
         self.nodes.is_empty()
     }
 
-    /// Devices of a node that no known pod holds.
-    pub fn free(&self, name: &str, node: &KnownNode) -> u32 {
-        if self.used.is_empty() {
-            return node.devices;
-        }
-        node.devices.saturating_sub(self.used.get(name).copied().unwrap_or(0))
-    }
-
     /// Whether pods of the group run in the rack.
     pub fn is_in_rack(&self, group: &str, rack: &str) -> bool {
         self.racks.get(group).is_some_and(|racks| racks.contains(rack))
@@ -99,8 +92,12 @@ impl Registry {
 
     /// Replaces all nodes.
     pub fn set_nodes(&mut self, config: &Config, nodes: &[Node]) {
-        self.nodes.clear();
+        let before = std::mem::take(&mut self.nodes);
+        let used = before.into_iter().map(|(name, node)| (name, node.used)).collect::<HashMap<_, _>>();
         self.add_nodes(config, nodes);
+        for (name, node) in &mut self.nodes {
+            node.used = used.get(name).copied().unwrap_or(0);
+        }
         self.condense();
     }
 
@@ -108,7 +105,8 @@ impl Registry {
     pub fn add_nodes(&mut self, config: &Config, nodes: &[Node]) {
         let mut changed = false;
         for node in nodes {
-            let known = KnownNode::of(config, node);
+            let mut known = KnownNode::of(config, node);
+            known.used = self.nodes.get(&node.metadata.name).map_or(0, |before| before.used);
             if self.nodes.get(&node.metadata.name) != Some(&known) {
                 self.nodes.insert(node.metadata.name.clone(), known);
                 changed = true;
@@ -121,7 +119,7 @@ impl Registry {
 
     /// Replaces all pods.
     pub fn set_pods(&mut self, config: &Config, pods: &[Pod], now: Time) {
-        self.used.clear();
+        self.nodes.values_mut().for_each(|node| node.used = 0);
         self.racks.clear();
         self.holders.clear();
         for pod in pods.iter().filter(|pod| pod.holds_devices()) {
@@ -133,7 +131,9 @@ impl Registry {
                 self.racks.entry(group).or_default().insert(rack);
             }
             if devices > 0 {
-                *self.used.entry(node.clone()).or_default() += devices;
+                if let Some(known) = self.nodes.get_mut(&node) {
+                    known.used += devices;
+                }
                 let (start, finish) = held(config, pod, now);
                 self.holders.push(Holder { node, devices, start, finish });
             }
@@ -144,11 +144,11 @@ impl Registry {
     /// Makes the policy's picture anew.
     fn condense(&mut self) {
         let mut groups: BTreeMap<(KindId, u64, &str), (u32, u32)> = BTreeMap::new();
-        for (name, node) in &self.nodes {
+        for node in self.nodes.values() {
             let Some(key) = node.group().filter(|_| node.devices > 0) else { continue };
             let (devices, free) = groups.entry(key).or_default();
             *devices += node.devices;
-            *free += self.free(name, node);
+            *free += node.free();
         }
         let mut racks: Vec<&str> = groups.keys().map(|(_, _, rack)| *rack).collect();
         racks.sort_unstable();
@@ -186,7 +186,13 @@ impl KnownNode {
             devices: config.devices(node),
             memory_mib: config.memory_mib(labels),
             rack: labels.get(&config.rack_label).cloned(),
+            used: 0,
         }
+    }
+
+    /// Devices that no known pod holds.
+    pub fn free(&self) -> u32 {
+        self.devices.saturating_sub(self.used)
     }
 
     /// Kind, memory in MiB and rack: nodes that agree in these are alike.
@@ -204,26 +210,28 @@ fn held(config: &Config, pod: &Pod, now: Time) -> (Time, Time) {
     (start, (start + length).max(now + length.scaled(0.1)))
 }
 
-/// What runs in each group, as at most [`RELEASES`] runs whose ends are about the same.
+/// What runs on each kind, as at most [`RELEASES`] runs whose ends are about the same.
 fn running<'a>(cluster: &Cluster, holders: impl Iterator<Item = (NodeId, &'a Holder)>) -> Vec<Running> {
-    let mut by_group: BTreeMap<NodeId, Vec<&Holder>> = BTreeMap::new();
-    holders.for_each(|(group, holder)| by_group.entry(group).or_default().push(holder));
-    let mut running = Vec::new();
-    for (group, mut holders) in by_group {
-        holders.sort_by_key(|holder| holder.finish);
-        for alike in holders.chunks(holders.len().div_ceil(RELEASES)) {
-            running.push(together(cluster, group, alike));
-        }
+    let mut by_kind: BTreeMap<usize, Vec<(NodeId, &Holder)>> = BTreeMap::new();
+    for (group, holder) in holders {
+        by_kind.entry(slot_of(cluster, group)).or_default().push((group, holder));
     }
-    running.sort_by_key(|run| run.start);
+    let mut running = Vec::new();
+    for (slot, mut holders) in by_kind {
+        holders.sort_by_key(|(_, holder)| holder.finish);
+        running.extend(holders.chunks(holders.len().div_ceil(RELEASES)).map(|alike| together(slot, alike)));
+    }
+    running.sort_by_key(|run: &Running| run.start);
     running.iter_mut().zip(0..).for_each(|(run, sequence)| run.sequence = sequence);
     running
 }
 
-/// One run for several that end at about the same time.
-fn together(cluster: &Cluster, group: NodeId, holders: &[&Holder]) -> Running {
-    let start = holders.iter().map(|holder| holder.start).min().unwrap_or_default();
-    let devices = holders.iter().map(|holder| holder.devices).sum();
+/// One run for several that end at about the same time. That it stands for several nodes matters to nobody: a policy asks
+/// how many devices of a kind are released when.
+fn together(slot: usize, holders: &[(NodeId, &Holder)]) -> Running {
+    let start = holders.iter().map(|(_, holder)| holder.start).min().unwrap_or_default();
+    let devices = holders.iter().map(|(_, holder)| holder.devices).sum();
+    let (node, middle) = holders[holders.len() / 2];
     Running {
         members: SmallVec::from_slice(&[JobId(0)]),
         batch: 1,
@@ -231,9 +239,9 @@ fn together(cluster: &Cluster, group: NodeId, holders: &[&Holder]) -> Running {
         start,
         ready: start,
         fetching: false,
-        expected_finish: holders[holders.len() / 2].finish,
-        nodes: SmallVec::from_slice(&[Share { node: group, devices }]),
-        slot: slot_of(cluster, group),
+        expected_finish: middle.finish,
+        nodes: SmallVec::from_slice(&[Share { node, devices }]),
+        slot,
         sequence: 0,
     }
 }

@@ -26,6 +26,7 @@ use yardmaster_env::view::{Decision, Discipline, History, View};
 
 use super::job::Wanted;
 use super::registry::{Condensed, KnownNode, Registry};
+use crate::policy::Mind;
 
 /// The best score of a node, as the scheduler wants it.
 pub const HIGHEST: u8 = 10;
@@ -37,17 +38,9 @@ const CHOSEN: f64 = 1e-6;
 /// Pods whose identities are remembered, so that one that is scored again does not count as a new arrival.
 const REMEMBERED: usize = 16_384;
 
-/// Whose opinion counts.
-pub enum Opinion {
-    /// A frozen policy.
-    Learned(Box<Learned>),
-    /// A rule, which ranks by what it decides and by estimates.
-    Rule(Box<dyn Policy>),
-}
-
 /// Scores nodes, and remembers the arrivals that an observation is scaled by.
 pub struct Scorer {
-    opinion: Opinion,
+    mind: Mind,
     rules: Rules,
     history: History,
     kinds: Vec<KindId>,
@@ -76,18 +69,15 @@ struct Ranked {
 
 impl Scorer {
     /// A scorer that has seen nothing yet.
-    pub fn new(opinion: Opinion) -> Scorer {
+    pub fn new(mind: Mind) -> Scorer {
         let (rules, history) = (Rules::default(), History::default());
         let (kinds, seen, order) = Default::default();
-        Scorer { opinion, rules, history, kinds, seen, order }
+        Scorer { mind, rules, history, kinds, seen, order }
     }
 
-    /// The name of the policy.
-    pub fn name(&self) -> &str {
-        match &self.opinion {
-            Opinion::Learned(policy) => policy.name(),
-            Opinion::Rule(policy) => policy.name(),
-        }
+    /// Another policy, with the arrivals that were seen before.
+    pub fn replace(&mut self, mind: Mind) {
+        self.mind = mind;
     }
 
     /// One score for each name, from 0 to [`HIGHEST`].
@@ -107,7 +97,7 @@ impl Scorer {
                 continue;
             };
             outcome.known += 1;
-            ranked.extend(rank(registry, wanted, name, node).map(|rank| Ranked { at, ..rank }));
+            ranked.extend(rank(registry, wanted, node).map(|rank| Ranked { at, ..rank }));
         }
         if let Some(condensed) = registry.condensed().filter(|_| wanted.devices > 0 && !ranked.is_empty()) {
             let (by_kind, would_wait) = self.ask(condensed, wanted, &ranked, now);
@@ -128,19 +118,19 @@ impl Scorer {
         let mut offered = vec![false; condensed.cluster.kinds().len()];
         ranked.iter().for_each(|node| offered[node.slot] = true);
         // The scheduler vouches that the pod fits its nodes; what is known of what runs there may be older.
-        let mut condensed = condensed.clone();
+        let mut free = Free { by_group: condensed.free.clone(), by_kind: condensed.free_by_kind.clone() };
         for (slot, _) in offered.iter().enumerate().filter(|(_, offered)| **offered) {
-            condensed.make_room(slot, wanted.devices);
+            free.make_room(condensed, slot, wanted.devices);
         }
         // All that runs stands for job 0, which nobody asks about.
         let stand_in = Job::new(0, Time::ZERO, Task::Rigid { requested: Span::from_secs(1) }, 1);
         let jobs = [stand_in, wanted.job(now)];
         let timing = Timing::new(Catalog::builtin(), &condensed.cluster, &jobs);
-        self.remember(&condensed, &timing, &jobs[1], &wanted.uid);
-        let view = condensed.view(&jobs, &timing, &self.history, &self.rules, now);
-        let (mut by_kind, would_wait) = match &mut self.opinion {
-            Opinion::Learned(policy) => by_logits(policy, &view),
-            Opinion::Rule(policy) => by_estimates(&mut **policy, &view),
+        self.remember(condensed, &timing, &jobs[1], &wanted.uid);
+        let view = condensed.view(&free, &jobs, &timing, &self.history, &self.rules, now);
+        let (mut by_kind, would_wait) = match self.mind.learned() {
+            Some(policy) => by_logits(policy, &view),
+            None => by_estimates(self.mind.policy(), &view),
         };
         by_kind.iter_mut().zip(&offered).filter(|(_, offered)| !**offered).for_each(|(kind, _)| *kind = None);
         (by_kind, would_wait)
@@ -165,18 +155,27 @@ impl Scorer {
     }
 }
 
-impl Condensed {
-    /// Sees to it that a pod fits a kind.
-    fn make_room(&mut self, slot: KindSlot, devices: u32) {
-        let Some(&first) = self.cluster.nodes_of(slot).first() else { return };
-        let missing = devices.saturating_sub(self.free_by_kind[slot]);
-        self.free[first.index()] += missing;
-        self.free_by_kind[slot] += missing;
-    }
+/// Devices that are free.
+struct Free {
+    by_group: Vec<u32>,
+    by_kind: Vec<u32>,
+}
 
+impl Free {
+    /// Sees to it that a pod fits a kind.
+    fn make_room(&mut self, condensed: &Condensed, slot: KindSlot, devices: u32) {
+        let Some(&first) = condensed.cluster.nodes_of(slot).first() else { return };
+        let missing = devices.saturating_sub(self.by_kind[slot]);
+        self.by_group[first.index()] += missing;
+        self.by_kind[slot] += missing;
+    }
+}
+
+impl Condensed {
     /// The cluster with one job that waits, the second of `jobs`.
     fn view<'a>(
         &'a self,
+        free: &'a Free,
         jobs: &'a [Job; 2],
         timing: &'a Timing,
         history: &'a History,
@@ -191,8 +190,8 @@ impl Condensed {
             queue: &[JobId(1)],
             continuity: None,
             streams: &[],
-            free: &self.free,
-            free_by_kind: &self.free_by_kind,
+            free: &free.by_group,
+            free_by_kind: &free.by_kind,
             running: &self.running,
             history,
             progress: &[],
@@ -209,12 +208,12 @@ impl Condensed {
 }
 
 /// What ranks a node within its kind; `None` where its kind is not known or it has too few devices.
-fn rank(registry: &Registry, wanted: &Wanted, name: &str, node: &KnownNode) -> Option<Ranked> {
+fn rank(registry: &Registry, wanted: &Wanted, node: &KnownNode) -> Option<Ranked> {
     let slot = registry.condensed()?.cluster.kinds().binary_search(&node.kind?).ok()?;
     if node.devices < wanted.devices {
         return None;
     }
-    let left = registry.free(name, node).saturating_sub(wanted.devices);
+    let left = node.free().saturating_sub(wanted.devices);
     let in_rack = wanted.group.as_deref().zip(node.rack.as_deref());
     let in_rack = in_rack.is_some_and(|(group, rack)| registry.is_in_rack(group, rack));
     Some(Ranked { at: 0, slot, left, in_rack })

@@ -3,6 +3,7 @@
 mod answers;
 mod faults;
 mod guards;
+mod kubernetes;
 mod log;
 
 use std::io::{BufRead, BufReader};
