@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Load) -> Result<()> {
     let bytes = plan.bodies.iter().map(String::len).sum::<usize>() / plan.bodies.len().max(1);
     let outcome = load::run(&plan).context("no load was put on the service")?;
     if !json.as_ref().is_some_and(Output::is_stdout) {
-        Output::Stdout.write(&text(&plan, bytes, &outcome))?;
+        Output::Stdout.write(text(&plan, bytes, &outcome))?;
     }
     match json {
         Some(json) => json.write(&(serde_json::to_string(&outcome)? + "\n")),

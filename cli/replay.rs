@@ -22,7 +22,7 @@ pub(crate) fn run(args: &Replay) -> Result<()> {
     let replayed = replay(&mut log, &mut loaded.mind()?, &regret, args.samples);
     let replayed = replayed.with_context(|| format!("{shown}"))?;
     if !json.as_ref().is_some_and(Output::is_stdout) {
-        Output::Stdout.write(&text(loaded.name(), &replayed))?;
+        Output::Stdout.write(text(loaded.name(), &replayed))?;
     }
     match json {
         Some(json) => json.write(&(serde_json::to_string_pretty(&replayed)? + "\n")),

@@ -102,7 +102,7 @@ impl Extender {
                 followed.loaded = Arc::clone(loaded);
             }
             None => {
-                *policy = Some(Followed { loaded: Arc::clone(loaded), scorer: Scorer::new(loaded.mind()?) })
+                *policy = Some(Followed { loaded: Arc::clone(loaded), scorer: Scorer::new(loaded.mind()?) });
             }
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Connections {
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
         let watched = {
             let graceful = self.graceful.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            graceful.as_ref().map(|graceful| graceful.watcher())
+            graceful.as_ref().map(hyper_util::server::graceful::GracefulShutdown::watcher)
         };
         // None: the service is stopping.
         let Some(watcher) = watched else { return };
