@@ -61,11 +61,14 @@ results: ## Judge every policy in checkpoints/ on test episodes again, into its 
 	    --rows docs/results/$(shell date +%F)-policies --episodes $(EPISODES) \
 	    $(if $(SCENARIOS),--scenarios $(SCENARIOS)) $(if $(SEARCH),--search $(SEARCH))
 
-test: libtorch ## Every test, the trainer's included
-	@cargo test --quiet --workspace --locked
+# The back end's inference runtime takes minutes to build: it is tested with what is live.
+test: libtorch ## Every test that needs no running system, the trainer's included
+	@cargo test --quiet --workspace --exclude yardmaster-backend --locked
 
 # One after another: each starts a cluster of its own, and they measure time.
-test-live: ## Tests against a real Slurm on loopback (root, Debian's slurm-wlm and munge); minutes
+test-live: ## Tests against real back ends, and a real Slurm on loopback (root, Debian's slurm-wlm and munge); minutes
+	@cargo test --quiet --locked --package yardmaster-backend
+	@cargo test --quiet --locked --package yardmaster --test it -- --ignored gateway
 	@cargo test --quiet --locked --package yardmaster --test live -- --ignored --nocapture --test-threads 1
 
 lint: libtorch ## Formatting and clippy, warnings denied

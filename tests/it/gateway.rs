@@ -10,6 +10,7 @@ fn close(one: &[f64], other: &[f64]) -> bool {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn each_caller_gets_its_own_answer_out_of_batches() {
     let yard = Yard::start(&[("fast", 10), ("mid", 15), ("slow", 25)], "fcfs", "", "");
     let answers = yard.all(0..40);
@@ -34,6 +35,7 @@ fn each_caller_gets_its_own_answer_out_of_batches() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_hold_of_the_policy_gathers_a_batch() {
     let yard = Yard::start(&[("only", 1)], "fcfs+timeout(ms=100)", "", "");
     let answers = yard.all(0..3);
@@ -43,6 +45,7 @@ fn a_hold_of_the_policy_gathers_a_batch() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn what_is_late_is_dropped_where_the_scenario_says_so() {
     let yard = Yard::start(&[("only", 400)], "fcfs", "late = \"drop\"", "");
     let address = &yard.gateway.address;
@@ -59,6 +62,7 @@ fn what_is_late_is_dropped_where_the_scenario_says_so() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_late_answer_is_given_and_counted_otherwise() {
     let yard = Yard::start(&[("only", 60)], "fcfs", "", "");
     assert_eq!(receive(ask(&yard.gateway.address, 0, "x-deadline-ms: 10\r\n")).status, 200);
@@ -66,6 +70,7 @@ fn a_late_answer_is_given_and_counted_otherwise() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn who_hangs_up_takes_no_place_in_a_batch() {
     let yard = Yard::start(&[("only", 300)], "fcfs", "", "");
     let address = &yard.gateway.address;
@@ -81,6 +86,7 @@ fn who_hangs_up_takes_no_place_in_a_batch() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn who_finds_the_queue_full_is_told_to_come_again() {
     let yard = Yard::start(&[("only", 400)], "fcfs", "", "max_queue = 2");
     let first = ask(&yard.gateway.address, 0, "");
@@ -101,6 +107,7 @@ fn who_finds_the_queue_full_is_told_to_come_again() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_batch_of_a_back_end_that_dies_is_served_by_another() {
     let mut yard = Yard::start(&[("fast", 500), ("slow", 501)], "fcfs", "", "");
     let sent: Vec<_> = (0..8).map(|number| ask(&yard.gateway.address, number, "")).collect();
@@ -117,6 +124,7 @@ fn a_batch_of_a_back_end_that_dies_is_served_by_another() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn without_a_back_end_everyone_is_told_so_until_it_comes_back() {
     let mut yard = Yard::start(&[("only", 300)], "fcfs", "", "max_wait_ms = 600");
     let sent: Vec<_> = (0..3).map(|number| ask(&yard.gateway.address, number, "")).collect();
@@ -138,6 +146,7 @@ fn without_a_back_end_everyone_is_told_so_until_it_comes_back() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn what_was_taken_in_is_answered_before_the_gateway_stops() {
     let mut yard = Yard::start(&[("only", 300)], "fcfs", "", "");
     let sent: Vec<_> = (0..3).map(|number| ask(&yard.gateway.address, number, "")).collect();
@@ -150,6 +159,7 @@ fn what_was_taken_in_is_answered_before_the_gateway_stops() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_stop_does_not_wait_for_a_back_end_that_hangs() {
     let mut yard = Yard::start(&[("only", 60_000)], "fcfs", "", "drain_ms = 200");
     let sent = ask(&yard.gateway.address, 0, "");
@@ -161,6 +171,7 @@ fn a_stop_does_not_wait_for_a_back_end_that_hangs() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_back_end_that_hangs_is_given_up() {
     let yard =
         Yard::start(&[("hangs", 5000), ("well", 5001)], "fcfs", "", "call_timeout_ms = 100\nattempts = 2");
@@ -170,6 +181,7 @@ fn a_back_end_that_hangs_is_given_up() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_bad_request_harms_nobody_else() {
     let yard = Yard::start(&[("only", 20)], "fcfs+timeout(ms=50)", "", "max_body_bytes = 2000");
     let address = &yard.gateway.address;
@@ -197,6 +209,7 @@ fn a_bad_request_harms_nobody_else() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_frozen_policy_decides_as_well() {
     let mut yard = Yard::start(&[("fast", 2), ("slow", 20)], "fcfs", "", "");
     yard.bench.put("p.safetensors", frozen("pool12", 0.0));
@@ -211,6 +224,7 @@ fn a_frozen_policy_decides_as_well() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_profile_is_a_scenario_that_simulator_and_gateway_share() {
     let bench = Bench::new();
     write_model(&bench);
@@ -243,6 +257,7 @@ fn a_profile_is_a_scenario_that_simulator_and_gateway_share() {
 }
 
 #[test]
+#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_configuration_that_cannot_be_is_refused_by_name() {
     let bench = Bench::new();
     let backend = "[[backends]]\nnode = \"v100-0\"\nurl = \"http://127.0.0.1:9\"\n";
