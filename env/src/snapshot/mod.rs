@@ -124,11 +124,14 @@ impl Snapshot {
     }
 
     /// As [`Snapshot::new`], where the state tells no history and others came before: what has arrived since is added to
-    /// what is remembered.
+    /// what is remembered. A state from before the last one, as after a clock was set back, begins anew.
     ///
     /// # Errors
     /// As [`Snapshot::new`].
     pub fn after(before: &Snapshot, state: &State) -> Result<Snapshot, SnapshotError> {
+        if Time(state.now_ns) < before.now {
+            return Snapshot::new(&before.site, state);
+        }
         let mut known = before.ids.clone();
         known.sort_unstable();
         let history = |snapshot: &Snapshot| {

@@ -150,6 +150,16 @@ fn changes_make_the_state_that_they_lead_to() {
     assert!(refused.contains("now_ns is 149"), "{refused}");
 }
 
+/// Nothing is remembered of what has not happened yet.
+#[test]
+fn a_state_from_before_the_last_one_begins_anew() {
+    let later = read(&STATE.replace("\"now_ns\": 100", "\"now_ns\": 500")).unwrap();
+    let state = State::from_json(STATE).unwrap();
+    let back = Snapshot::after(&later, &state).unwrap();
+    assert_eq!(back, read(STATE).unwrap());
+    assert_eq!(Snapshot::new(&site(), &back.state()).unwrap(), back, "it can be written down");
+}
+
 #[test]
 fn a_start_is_carried_out_and_told_in_the_senders_names() {
     let mut snapshot = read(STATE).unwrap();

@@ -21,7 +21,7 @@ fn bucket(value: u64) -> usize {
 fn highest(bucket: usize) -> u64 {
     let bucket = bucket as u64;
     let shift = (bucket / PARTS).saturating_sub(1);
-    ((bucket - shift * PARTS + 1) << shift) - 1
+    ((bucket - shift * PARTS) << shift) | ((1 << shift) - 1)
 }
 
 impl Histogram {
