@@ -34,7 +34,7 @@ python: ## Put the Python packages that some tests compare with into .venv/ (onc
 	@scripts/python.sh
 
 build: libtorch ## Build the command and the trainer
-	@cargo build --release --workspace --locked
+	@cargo build --release --locked --package yardmaster --package yardmaster-train
 
 demo: build ## Train a policy, compare it with every rule, freeze it, load it (SCENARIO, STEPS, SEED, EPISODES)
 	@rm -rf $(RUN)
