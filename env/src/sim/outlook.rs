@@ -81,15 +81,7 @@ impl<'a> Outlook<'a> {
         if end >= whole.len() {
             return sim;
         }
-        let workload = Workload {
-            jobs: whole.jobs[..end].to_vec(),
-            truths: whole.truths[..end].to_vec(),
-            speeds: whole.speeds.clone(),
-            clients: None,
-            floors: whole.floors.clone(),
-            artefacts: whole.artefacts.clone(),
-            changes: whole.changes.clone(),
-        };
+        let workload = whole.slice(0, end);
         let timing = sim.world.timing.spliced(end, &sim.world.timing, &[]);
         let next = stages(&workload).unwrap_or_default();
         sim.world = Arc::new(sim.world.with_course(workload, timing, next));
