@@ -216,8 +216,10 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
 /// How the policy stands against each rule.
 fn tell(frozen: &Frozen) {
     let origin = &frozen.card().origin;
-    let ratios = origin.benchmarks().into_iter().filter_map(|(_, worth)| worth["ratio_to"].as_object());
-    for (rule, ratio) in ratios.flatten() {
+    let worths = origin.benchmarks().into_iter();
+    let ratios = worths.filter_map(|(scenario, worth)| Some((scenario, worth["ratio_to"].as_object()?)));
+    let each = ratios.flat_map(|(scenario, ratios)| ratios.iter().map(move |ratio| (scenario, ratio)));
+    for (scenario, (rule, ratio)) in each {
         let [low, high] = [0, 1].map(|end| ratio["ci95"][end].as_f64().unwrap_or(f64::NAN));
         let value = ratio["ratio"].as_f64().unwrap_or(f64::NAN);
         let verdict = match (high < 1.0, low > 1.0) {
@@ -225,7 +227,7 @@ fn tell(frozen: &Frozen) {
             (_, true) => "WORSE",
             _ => "not separated",
         };
-        println!("  {} / {rule}: {value:.4} [{low:.4}, {high:.4}] {verdict}", origin.objective);
+        println!("  {scenario}: policy / {rule}: {value:.4} [{low:.4}, {high:.4}] {verdict}");
     }
 }
 
