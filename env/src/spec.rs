@@ -193,11 +193,14 @@ fn mix(value: u64) -> u64 {
 }
 
 impl Scenario {
-    /// Reads a scenario file; `file` is its name in errors.
+    /// Reads a scenario file; `file` is its name in errors. One that is made of a trace needs [`Scenario::parse_with`].
+    ///
+    /// # Errors
+    /// What is wrong in the file.
     pub fn parse(text: &str, file: &str) -> Result<Scenario, SpecError> {
-        let spec: Spec = toml::from_str(text)
-            .map_err(|why| SpecError::Syntax { file: file.to_owned(), why: why.to_string() })?;
-        Scenario::new(spec, file)
+        Scenario::parse_with(text, file, |trace| {
+            Err(format!("its trace {trace} is in another file, which is not read here"))
+        })
     }
 
     /// As [`Scenario::parse`]; a trace that the scenario names is asked for with `read`, which gives the text of a file

@@ -8,7 +8,7 @@ const FACTORS: std::ops::RangeInclusive<f64> = 0.01..=1000.0;
 
 impl Scenario {
     /// The scenario with so many times the nodes and as many times the work: arrivals, and how many of them make an
-    /// episode; and the store's bandwidth, which all nodes share. Counts are rounded and are one at least. Its name
+    /// episode; and the store's bandwidth, which all nodes share. A recorded trace stays as it is. Counts are rounded and are one at least. Its name
     /// says the factor: `pool12@4`.
     ///
     /// # Errors
