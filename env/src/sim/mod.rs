@@ -214,6 +214,7 @@ impl Simulator {
             rules: &self.world.rules,
             data: self.data.as_ref(),
             loads: self.loads.as_ref(),
+            objective: self.world.objective,
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
             outlook: Outlook::of(self),
