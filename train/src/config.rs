@@ -73,6 +73,9 @@ pub struct Config {
     pub teach_horizon: usize,
     /// Actions that it tries at most.
     pub teach_actions: usize,
+    /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
+    /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
+    pub teach_relative: bool,
     /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
     pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
@@ -136,6 +139,7 @@ impl Default for Config {
             teach_futures: 0,
             teach_horizon: 40,
             teach_actions: 12,
+            teach_relative: true,
             teach_caution: 0.5,
             teach_epochs: 3,
             teach_minibatch: 256,
