@@ -8,6 +8,8 @@ use yardmaster_agent::net::Sizes;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where to train unless the command line says so: a scenario, or several that take turns, as `pool12,mix`.
+    pub scenario: Option<String>,
     /// Seeds weights, episodes, actions and minibatches.
     pub seed: u64,
     /// Decisions to train on.
@@ -107,6 +109,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            scenario: None,
             seed: 1,
             steps: 300_000,
             envs: 96,
