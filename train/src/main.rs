@@ -119,7 +119,8 @@ fn train(args: &Train) -> Result<()> {
     let config = given(args)?;
     config.check()?;
     device::choose(&config.device)?;
-    let names = config.scenario.clone().context("where to train? give --scenario, or `scenario` in the settings")?;
+    let names =
+        config.scenario.clone().context("where to train? give --scenario, or `scenario` in the settings")?;
     let world = environments(&names, &config)?;
     let mut trainer = start(args, &names, &config, world)?;
     let progress = trainer.progress();

@@ -1,7 +1,7 @@
 //! When work could be done if it waits for the data or the model that a busy node holds, and who else needs that data.
 
-use super::moment::Moment;
 use super::ln_seconds;
+use super::moment::Moment;
 use crate::candidates::{Candidates, WorkGroup};
 use crate::timing::KindSlot;
 use crate::units::{NodeId, Span};

@@ -76,7 +76,10 @@ fn a_busy_node_that_holds_what_is_needed_may_be_worth_waiting_for() {
                 let regret = of(&PAIR, &observation.pair_features, row, "ln_regret_of_ready_completion");
                 let batch = of(&PAIR, &observation.pair_features, row, "batch_share");
                 // A start in the largest batch is one of the ways to be done that are compared.
-                assert!(batch < 1.0 || regret > -1e-4, "{scenario}: {pair:?} ends {regret} before the earliest");
+                assert!(
+                    batch < 1.0 || regret > -1e-4,
+                    "{scenario}: {pair:?} ends {regret} before the earliest"
+                );
                 if regret > 0.1 { pays += 1 } else { does_not += 1 }
             }
         });

@@ -56,8 +56,7 @@ impl Scheduling {
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
         let future = Vec::with_capacity(FUTURE);
-        let (tries, caution, relative) =
-            (config.teach_actions, config.teach_caution, config.teach_relative);
+        let (tries, caution, relative) = (config.teach_actions, config.teach_caution, config.teach_relative);
         let (objective, completion_s, length) = (1.0, 1.0, 1);
         Ok(Self {
             scenario,
