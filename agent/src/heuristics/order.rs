@@ -158,7 +158,7 @@ const WIDTH: Parameter = Parameter {
     default: 1.0,
     range: (0.0, 10.0),
     whole: false,
-    tries: &[0.3, 0.5, 0.7, 1.5, 2.0, 3.0],
+    tries: &[0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0],
     about: "exponent of the processors; 0 is shortest first",
 };
 
@@ -167,7 +167,7 @@ const SUBMIT: Parameter = Parameter {
     default: 870.0,
     range: (0.0, 1e9),
     whole: false,
-    tries: &[0.0, 100.0, 300.0, 3e3, 1e4, 3e4],
+    tries: &[0.0, 100.0, 300.0, 870.0, 3e3, 1e4, 3e4],
     about: "weight of log10(submit): how much it counts to have come earlier",
 };
 
