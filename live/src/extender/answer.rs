@@ -8,7 +8,7 @@ use yardmaster_env::units::Time;
 
 use super::Extender;
 use super::object::{List, Node, Pod};
-use super::wire::{Arguments, BindingArguments, BindingResult, FilterResult};
+use super::wire::{self, Arguments, BindingArguments, BindingResult, FilterResult};
 
 /// Under which path the verbs are: the end of `urlPrefix` in a scheduler's configuration.
 pub const PREFIX: &str = "/k8s";
@@ -71,7 +71,9 @@ impl Extender {
             Err(error) => return Answer::fault(400, error.to_string()),
         };
         match self.prioritize(&arguments, now) {
-            Ok(done) => Answer::ok(&done.priorities),
+            Ok(done) => {
+                Answer { status: 200, body: wire::host_priorities(arguments.names(), &done.scores) }
+            }
             Err(error) => Answer::fault(400, error.to_string()),
         }
     }
