@@ -17,6 +17,7 @@
 //! - `job`: a pod as a job
 //! - `score`: from a policy's opinion to scores
 //! - `answer`: paths and statuses, for whatever server carries them
+//! - `metrics`: what is counted
 //! - `bind`: binds a pod, where that is asked for
 //! - `routes`: the same beside the routes of the decision service
 //! - `folder`: nodes and pods from files that somebody else writes
@@ -26,6 +27,7 @@ pub mod bind;
 pub mod config;
 pub mod folder;
 pub mod job;
+pub mod metrics;
 pub mod names;
 pub mod object;
 pub mod registry;
@@ -128,6 +130,12 @@ impl Extender {
     /// How many nodes are known.
     pub fn known(&self) -> usize {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// How many of them have devices whose kind is known: only those are scored above 0.
+    pub fn usable(&self) -> usize {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.places().iter().filter(|place| place.slot.is_some() && place.devices > 0).count()
     }
 
     /// Keeps back the nodes on which the pod can never run.
