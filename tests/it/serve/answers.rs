@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use yardmaster_live::serve::openapi::ROUTES;
 
 use super::{Server, checkpoint, question, states, value};
+use crate::support::ours;
 
 #[test]
 fn a_frozen_policy_decides_and_gives_its_reasons() {
@@ -92,6 +93,21 @@ fn what_was_sent_last_may_be_sent_again_under_its_number() {
     value(&ask(change(1)));
 }
 
+/// The files that the guide sends are the example of docs/snapshot.md in two parts.
+#[test]
+fn the_guides_examples_are_answered() {
+    let server = Server::start(&["--policy", "mct"]);
+    let read = |file: &str| std::fs::read_to_string(ours("docs").join(file)).unwrap();
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    let (cluster, question) = (parse(&read("live/cluster.json")), parse(&read("live/question.json")));
+    let guide = read("snapshot.md");
+    let example = parse(guide.split("```json").nth(1).unwrap().split("```").next().unwrap());
+    assert_eq!((&example["cluster"], &example["state"]), (&cluster, &question["state"]));
+    assert_eq!(value(&server.post("/v1/clusters", &cluster))["handle"], question["handle"]);
+    let answer = value(&server.post("/v1/decide", &question));
+    assert_eq!(answer["decisions"][0]["start"]["jobs"], json!([43]), "{answer}");
+}
+
 #[test]
 fn explaining_changes_nothing() {
     let server = Server::start(&["--checkpoint", &checkpoint()]);
@@ -142,6 +158,7 @@ fn shadows_are_asked_without_effect() {
             && server.metric("yardmaster_shadow_compared_total{shadow=\"mct\"}") == 8.0
     });
     assert!(server.metric("yardmaster_shadow_differs_total{shadow=\"ljf\"}") > 0.0);
+    assert!(server.get("/metrics").text().contains("yardmaster_shadow_differs_total{shadow=\"mct\"} 0\n"));
     assert_eq!(server.metric("yardmaster_shadow_differs_total{shadow=\"mct\"}"), 0.0);
 }
 
