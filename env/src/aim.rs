@@ -6,11 +6,9 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::metrics::SLOWDOWN_FLOOR_S;
-use crate::objective::Objective;
+use crate::objective::{LATENCY, Objective};
 use crate::rules::Prices;
 
-/// Weight of latency among misses, unless told otherwise.
-const LATENCY: f64 = 0.05;
 /// What is as bad as a miss for work without a deadline, in seconds, unless told otherwise.
 const SCALE_S: f64 = 3600.0;
 

@@ -6,6 +6,9 @@ use crate::job::Job;
 use crate::rules::Prices;
 use crate::units::{Span, Time};
 
+/// Weight of latency among misses, unless told otherwise.
+pub const LATENCY: f64 = 0.05;
+
 /// What is to be made small, for each unit of weight that arrives. Energy and money can be added to any objective: see
 /// [`Prices`].
 ///
@@ -13,10 +16,11 @@ use crate::units::{Span, Time};
 /// last job has finished, and only then an episode ends; what a job itself takes is spent sooner or later. Where
 /// autoscaling lets all machines leave, waiting is free, and still saves nothing. This holds of whole, undiscounted
 /// episodes: a learner that discounts, or whose episodes are truncated, gains from putting work off.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Objective {
     /// Weighted mean completion time, in seconds.
+    #[default]
     CompletionTime,
     /// Weighted mean of completion time / max(shortest service time, `floor_s`).
     Slowdown {
@@ -43,6 +47,9 @@ pub enum Objective {
 }
 
 impl Objective {
+    /// What is usual where requests with deadlines are served.
+    pub const SERVING: Objective = Objective::Misses { latency: LATENCY };
+
     /// One word for tables, as in a scenario: `completion-time`, `slowdown`, `misses`, `energy` or `cost`.
     pub fn name(&self) -> &'static str {
         match self {
@@ -77,7 +84,7 @@ impl Objective {
     }
 
     /// Cost per second that a job is in the system; `shortest` is its service time on the best kind.
-    fn rate(&self, job: &Job, shortest: Span) -> f64 {
+    pub fn rate(&self, job: &Job, shortest: Span) -> f64 {
         job.weight
             * match self {
                 Objective::CompletionTime => 1.0,
@@ -92,7 +99,7 @@ impl Objective {
     }
 
     /// Cost that falls due at once when it is known that the job finishes at `finish`.
-    fn at_start(&self, job: &Job, finish: Time) -> f64 {
+    pub fn at_start(&self, job: &Job, finish: Time) -> f64 {
         match (self, job.deadline) {
             (Objective::Misses { .. } | Objective::Shared { .. }, Some(deadline)) if finish > deadline => {
                 job.weight

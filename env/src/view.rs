@@ -9,6 +9,7 @@ use crate::data::DataPlane;
 use crate::forecast::Forecast;
 use crate::job::{Job, Task};
 use crate::loads::{Loads, ModelBatch};
+use crate::objective::Objective;
 use crate::rules::Rules;
 use crate::sim::Outlook;
 use crate::timing::{KindSlot, Timing, Way};
@@ -53,6 +54,8 @@ pub struct View<'a> {
     pub data: Option<&'a DataPlane>,
     /// Which models are loaded on which devices, if that matters.
     pub loads: Option<&'a Loads>,
+    /// What is to be made small.
+    pub objective: Objective,
     /// How decisions are carried out.
     pub discipline: Discipline,
     /// Whether [`Decision::Wait`] without a moment is legal.
@@ -412,7 +415,7 @@ impl<'a> View<'a> {
     }
 
     /// The variant in the catalogue, by default the one that a node serves if nobody chooses.
-    fn served_as(&self, model: InferenceId, node: NodeId, variant: Option<u16>) -> u16 {
+    pub(crate) fn served_as(&self, model: InferenceId, node: NodeId, variant: Option<u16>) -> u16 {
         self.timing.stream_of(model).map_or(0, |stream| {
             let default = || self.timing.default_variant(stream, self.slot_of(node));
             let variant = variant.unwrap_or_else(default);

@@ -6,7 +6,6 @@
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry::{self, RegistryError};
 use yardmaster_agent::search::Teacher;
-use yardmaster_env::objective::Objective;
 use yardmaster_env::sim::Simulator;
 use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::view::Decision;
@@ -15,8 +14,6 @@ use yardmaster_env::view::Decision;
 const FUTURES: usize = 8;
 /// Arrivals of each.
 const HORIZON: usize = 32;
-/// Weight of latency where misses count.
-const LATENCY: f64 = 0.05;
 
 /// Tries decisions.
 pub struct Regret {
@@ -34,14 +31,11 @@ impl Regret {
         Ok(Regret { rule: rule.to_owned(), teacher: Teacher::of_seen(FUTURES, HORIZON) })
     }
 
-    /// What the first decision would cost more than the second, in seconds of completion time; where there are requests
-    /// with deadlines, in misses. `None` where that cannot be told: see [`Simulator::resume`].
+    /// What the first decision would cost more than the second, in the unit of the cluster's objective: seconds of
+    /// completion time, misses. `None` where that cannot be told: see [`Simulator::resume`].
     pub fn of(&self, snapshot: &Snapshot, first: &Decision, second: &Decision, seed: u64) -> Option<f64> {
         let view = snapshot.view();
-        let served = view.jobs.iter().any(|job| job.deadline.is_some());
-        let objective =
-            if served { Objective::Misses { latency: LATENCY } } else { Objective::CompletionTime };
-        let sim = Simulator::resume(&view, objective)?;
+        let sim = Simulator::resume(&view)?;
         let mut tail = || -> Box<dyn Policy> {
             // It was built before; a rule that has gone since would be a fault of the registry.
             registry::build(&self.rule).unwrap_or_else(|why| panic!("{}: {why}", self.rule))

@@ -8,6 +8,8 @@ use yardmaster_agent::net::Sizes;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Where to train unless the command line says so: a scenario, or several that take turns, as `pool12,mix`.
+    pub scenario: Option<String>,
     /// Seeds weights, episodes, actions and minibatches.
     pub seed: u64,
     /// Decisions to train on.
@@ -73,6 +75,9 @@ pub struct Config {
     pub teach_horizon: usize,
     /// Actions that it tries at most.
     pub teach_actions: usize,
+    /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
+    /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
+    pub teach_relative: bool,
     /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
     pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
@@ -104,6 +109,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            scenario: None,
             seed: 1,
             steps: 300_000,
             envs: 96,
@@ -136,6 +142,7 @@ impl Default for Config {
             teach_futures: 0,
             teach_horizon: 40,
             teach_actions: 12,
+            teach_relative: true,
             teach_caution: 0.5,
             teach_epochs: 3,
             teach_minibatch: 256,

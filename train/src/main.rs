@@ -60,9 +60,9 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Train {
-    /// The scenario to train in, or several that take turns: `pool12,mix`.
+    /// The scenario to train in, or several that take turns: `pool12,mix`; needed unless the settings name it.
     #[arg(long)]
-    scenario: String,
+    scenario: Option<String>,
     /// The run's folder.
     #[arg(long)]
     out: PathBuf,
@@ -119,8 +119,10 @@ fn train(args: &Train) -> Result<()> {
     let config = given(args)?;
     config.check()?;
     device::choose(&config.device)?;
-    let world = environments(&args.scenario, &config)?;
-    let mut trainer = start(args, &config, world)?;
+    let names =
+        config.scenario.clone().context("where to train? give --scenario, or `scenario` in the settings")?;
+    let world = environments(&names, &config)?;
+    let mut trainer = start(args, &names, &config, world)?;
     let progress = trainer.progress();
     let mut log = Log::open(&args.out, progress.iteration)?;
     let bar = bar(config.steps);
@@ -143,7 +145,7 @@ fn train(args: &Train) -> Result<()> {
         show(&bar, &metrics);
     }
     bar.finish();
-    let title = format!("{}, seed {}", args.scenario, config.seed);
+    let title = format!("{names}, seed {}", config.seed);
     let curves = curves::of_run(&title, &History::read(&args.out)?);
     fs::write(args.out.join(CURVES), curves).with_context(|| format!("cannot write the curves of {title}"))
 }
@@ -155,6 +157,7 @@ fn given(args: &Train) -> Result<Config> {
         (None, true) => run(&args.out)?.config,
         (None, false) => Config::default(),
     };
+    config.scenario = args.scenario.clone().or(config.scenario);
     config.steps = args.steps.unwrap_or(config.steps);
     config.seed = args.seed.unwrap_or(config.seed);
     config.envs = args.envs.unwrap_or(config.envs);
@@ -163,17 +166,17 @@ fn given(args: &Train) -> Result<Config> {
     Ok(config)
 }
 
-fn start(args: &Train, config: &Config, world: World) -> Result<Trainer<Scheduling>> {
+fn start(args: &Train, names: &str, config: &Config, world: World) -> Result<Trainer<Scheduling>> {
     let last = args.out.join(LAST);
     if args.resume {
         let scenario = run(&args.out)?.scenario;
-        ensure!(scenario == args.scenario, "the run in {} is in scenario `{scenario}`", args.out.display());
+        ensure!(scenario == names, "the run in {} is in scenario `{scenario}`", args.out.display());
     } else {
         let run = args.out.join(SETTINGS);
         ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());
         fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
         let about = Run {
-            scenario: args.scenario.clone(),
+            scenario: names.to_owned(),
             command: std::env::args().collect::<Vec<_>>().join(" "),
             revision: revision(),
             config: config.clone(),

@@ -17,6 +17,7 @@ pub mod placement;
 pub mod prices;
 pub mod random;
 pub mod ranked;
+pub mod room;
 pub mod serving;
 pub mod shared;
 pub mod ways;

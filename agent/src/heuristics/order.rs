@@ -23,11 +23,17 @@ pub enum Order {
     /// Fewest processors first.
     Smallest,
     /// Smallest area (requested time x processors) first.
-    Saf,
+    Saf {
+        /// The exponent of the processors: 0 is shortest first, above 1 small jobs come before short ones.
+        width: f64,
+    },
     /// Earliest deadline first; work without one comes last.
     Edf,
     /// log10(requested) x processors + 870 log10(submit).
-    F1,
+    F1 {
+        /// The weight of log10(submit).
+        submit: f64,
+    },
     /// Deadline - remaining time, least first; work without a deadline comes last.
     LeastSlack,
     /// Heaviest first; the weight grows with the wait.
@@ -75,8 +81,8 @@ pub const ORDERS: &[Rule<Order>] = &[
     Rule {
         name: "saf",
         about: "smallest area (time x processors) first",
-        parameters: &[],
-        make: |_| Order::Saf,
+        parameters: &[WIDTH],
+        make: |values| Order::Saf { width: values[0] },
     },
     Rule { name: "edf", about: "earliest deadline first", parameters: &[], make: |_| Order::Edf },
     Rule {
@@ -118,8 +124,8 @@ pub const ORDERS: &[Rule<Order>] = &[
     Rule {
         name: "f1",
         about: "log10(time) x processors + 870 log10(submit)",
-        parameters: &[],
-        make: |_| Order::F1,
+        parameters: &[SUBMIT],
+        make: |values| Order::F1 { submit: values[0] },
     },
     Rule {
         name: "wfp3",
@@ -146,6 +152,24 @@ pub const ORDERS: &[Rule<Order>] = &[
         make: |_| Order::UnicepPublished,
     },
 ];
+
+const WIDTH: Parameter = Parameter {
+    name: "width",
+    default: 1.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.3, 0.5, 0.7, 1.5, 2.0, 3.0],
+    about: "exponent of the processors; 0 is shortest first",
+};
+
+const SUBMIT: Parameter = Parameter {
+    name: "submit",
+    default: 870.0,
+    range: (0.0, 1e9),
+    whole: false,
+    tries: &[0.0, 100.0, 300.0, 3e3, 1e4, 3e4],
+    about: "weight of log10(submit): how much it counts to have come earlier",
+};
 
 const AGEING: Parameter = Parameter {
     name: "ageing",
@@ -189,10 +213,10 @@ impl Order {
             Order::Sjf => (requested(), submit),
             Order::Ljf => (-requested(), submit),
             Order::Smallest => (procs, submit),
-            Order::Saf => (requested() * procs, submit),
+            Order::Saf { width } => (requested() * libm::pow(procs, width), submit),
             Order::Edf => (job.deadline.map_or(f64::INFINITY, Time::as_secs_f64), submit),
-            Order::F1 => {
-                (libm::log10(or_tenth(requested())) * procs + 870.0 * libm::log10(or_tenth(submit)), 0.0)
+            Order::F1 { submit: weight } => {
+                (libm::log10(or_tenth(requested())) * procs + weight * libm::log10(or_tenth(submit)), 0.0)
             }
             Order::LeastSlack => {
                 let slack = |deadline: Time| deadline.as_secs_f64() - requested();

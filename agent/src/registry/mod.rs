@@ -73,7 +73,7 @@ pub fn entries() -> Vec<Entry> {
 pub fn standard(world: &World) -> Vec<&'static str> {
     if world.discipline.commits() {
         // A batch queue asks for an order and nothing else.
-        return vec!["random", "fcfs", "sjf", "smallest", "saf", "hrrn", "f1", "wfp3", "unicep"];
+        return vec!["random", "fcfs", "sjf", "smallest", "saf", "room", "hrrn", "f1", "wfp3", "unicep"];
     }
     let mut names = vec!["random", "fcfs", "sjf", "wrr", "eft", "mct"];
     if world.discipline == Discipline::Rounds {

@@ -12,6 +12,7 @@ use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
 use crate::heuristics::random::Random;
+use crate::heuristics::room::Room;
 use crate::heuristics::ways::Width;
 use crate::optimise::genetic::{Genetic, Goal, Settings};
 use crate::optimise::shares::{Aim, Shares};
@@ -155,6 +156,13 @@ pub(super) const WHOLE: &[WholeRule] = &[
         make: |of| Box::new(Backfill::conservative(of.name, of.order, of.batching)),
     },
     WholeRule {
+        name: "room",
+        about: "batch queues: done soonest for its width, the time until there is room included",
+        parameters: &[ROOM_WAIT, ROOM_WIDTH],
+        takes: &["batching"],
+        make: |of| Box::new(Room::new(of.name, of.values[0], of.values[1], of.batching)),
+    },
+    WholeRule {
         name: "fifo",
         about: "first in, first out, blind to speed; time slices: whole devices until done",
         parameters: &[],
@@ -226,6 +234,24 @@ pub(super) const WHOLE: &[WholeRule] = &[
         },
     },
 ];
+
+const ROOM_WAIT: Parameter = Parameter {
+    name: "wait",
+    default: 10.0,
+    range: (0.0, 1e6),
+    whole: false,
+    tries: &[1.0, 3.0, 10.0, 30.0, 100.0, 1000.0],
+    about: "weight of the time until there is room",
+};
+
+const ROOM_WIDTH: Parameter = Parameter {
+    name: "width",
+    default: 1.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.3, 0.5, 0.7, 1.0, 1.5],
+    about: "exponent of the processors; 0 looks at times alone",
+};
 
 const AHEAD: Parameter = Parameter {
     name: "ahead",

@@ -1,5 +1,6 @@
 //! Features of the work groups.
 
+use super::aims::cost_of_lateness;
 use super::moment::{Moment, rank};
 use super::{flag, late_share, ln, ln1p, seconds, slack};
 use crate::candidates::{Candidates, WorkGroup};
@@ -39,6 +40,10 @@ impl Moment {
                 ln1p(rate * shortest),
                 work.stream.map_or(0.0, |stream| late_share(view, stream, work.count, candidates.best[at])),
                 ln1p(setups.iter().copied().fold(f32::INFINITY, f32::min) / shortest),
+                self.ln_cost_rate(view, work.job),
+                cost_of_lateness(view, job),
+                ln1p(self.same_data[at]),
+                self.ln_ready[at] - self.ln_best[at],
             ]);
         }
     }

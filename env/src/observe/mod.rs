@@ -4,11 +4,13 @@
 //! relative to `scale`, the geometric mean of the shortest service times that have arrived so far. Logarithms
 //! come from `libm`, so that an observation is the same to the bit on each platform.
 
+mod aims;
 mod global;
 mod jobs;
 mod moment;
 mod nodes;
 mod pairs;
+mod ready;
 mod schema;
 
 use self::moment::Moment;
@@ -132,3 +134,6 @@ fn ln1p(value: f32) -> f32 {
 fn flag(value: bool) -> f32 {
     f32::from(u8::from(value))
 }
+
+#[cfg(test)]
+mod tests;

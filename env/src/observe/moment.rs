@@ -22,10 +22,18 @@ pub(super) struct Moment {
     pub ln_completion: Vec<f32>,
     /// (works): earliest completion in seconds.
     pub completion: Vec<f32>,
+    /// (works): the same in ln seconds with data and models, which a node that is busy now may hold.
+    pub ln_ready: Vec<f32>,
     /// (works, kinds): until data is there and the model loaded, in seconds.
     pub setups: Vec<f32>,
     /// (works): of a stream, ln of its recent rate over its lasting one, and requests a second; zero for jobs.
     pub rates: Vec<[f32; 2]>,
+    /// (works): waiting jobs besides that need the same data.
+    pub same_data: Vec<f32>,
+    /// (nodes): until a device is free there, where that is known.
+    pub(super) node_waits: Vec<Option<Span>>,
+    /// (artefacts): waiting jobs that need it.
+    pub(super) wanted: Vec<u32>,
     /// (kinds): what the mix of work that has arrived loses there on average, as ln of how much longer it takes.
     pub losses: Vec<f32>,
     /// (works): the least of ln inefficiency over the average loss of the kind.
@@ -50,6 +58,8 @@ impl Moment {
         let streams = candidates.works.iter().map(|work| work.stream);
         self.rates.extend(streams.map(|stream| stream.map_or([0.0; 2], |_| Moment::rates(view, stream))));
         self.completions(view, candidates, releases, kinds);
+        self.ready_completions(view, candidates, kinds);
+        self.same_data(view, candidates);
         self.losses.clear();
         let loss = |slot: KindSlot| match history.losses.get(slot) {
             Some(&(work, lost)) if work > 0.0 => (lost / work) as f32,

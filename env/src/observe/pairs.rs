@@ -55,6 +55,8 @@ impl Moment {
                 work.stream.map_or(0.0, |stream| late_share(view, stream, candidate.batch, total)),
                 ln1p(rate * total_s / batch),
                 work.stream.map_or(1.0, |stream| view.timing.accuracy(stream, candidate.variant) as f32),
+                // Whoever has to wait may find what it needs where it waits for.
+                if setup > 0.0 { ln(total_s) } else { ln_span } - self.ln_ready[at],
             ]);
         }
     }

@@ -22,7 +22,7 @@ pub const GLOBAL: [&str; 14] = [
 ];
 
 /// About one work group.
-pub const JOB: [&str; 21] = [
+pub const JOB: [&str; 25] = [
     "ln_shortest",
     "ln1p_waited",
     "ln1p_waited_over_shortest",
@@ -44,6 +44,10 @@ pub const JOB: [&str; 21] = [
     "ln1p_arrivals_while_served",
     "late_share",
     "ln1p_least_setup_over_shortest",
+    "ln_cost_rate",
+    "ln1p_cost_of_lateness",
+    "ln1p_others_of_same_data",
+    "ln_earliest_ready_completion",
 ];
 
 /// About one node group.
@@ -66,7 +70,7 @@ pub const NODE: [&str; 15] = [
 ];
 
 /// About one candidate.
-pub const PAIR: [&str; 22] = [
+pub const PAIR: [&str; 23] = [
     "ln_span",
     "ln_inefficiency",
     "ln_regret_of_completion",
@@ -89,6 +93,7 @@ pub const PAIR: [&str; 22] = [
     "late_share",
     "ln1p_arrivals_while_served",
     "accuracy",
+    "ln_regret_of_ready_completion",
 ];
 
 /// Names of the features, by group; their digest is the schema id that a frozen policy carries.

@@ -60,6 +60,9 @@ pub use usage::{Rates, Usage, Waste};
 pub use world::{RoundRules, World};
 pub use world_error::WorldError;
 
+/// Waits in a row for nothing at all, after which something has to be started: more than any rule that fills batches makes.
+const MAX_IDLE_WAITS: u32 = 1000;
+
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
 #[derive(Clone, Debug)]
 pub struct Simulator {
@@ -72,6 +75,8 @@ pub struct Simulator {
     finishes: Finishes,
     deadlines: Deadlines,
     wake: Option<Time>,
+    /// Waits in a row that nothing else could end.
+    idle_waits: u32,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
     queue: Line,
@@ -121,6 +126,7 @@ impl Simulator {
             finishes: Finishes::default(),
             deadlines: Deadlines::default(),
             wake: None,
+            idle_waits: 0,
             waiting: false,
             queue: Line::new(&world),
             streams,
@@ -186,6 +192,7 @@ impl Simulator {
             Decision::Wait { until } => {
                 self.referee().check_wait(until)?;
                 self.waiting = true;
+                self.idle_waits = if self.anything_ahead() { 0 } else { self.idle_waits + 1 };
                 self.wake = until.or_else(|| self.world.hold.map(|hold| self.now + hold));
             }
         }
@@ -214,6 +221,7 @@ impl Simulator {
             rules: &self.world.rules,
             data: self.data.as_ref(),
             loads: self.loads.as_ref(),
+            objective: self.world.objective,
             discipline: self.world.discipline,
             may_wait: self.may_wait(),
             outlook: Outlook::of(self),
@@ -262,7 +270,21 @@ impl Simulator {
 
     fn may_wait(&self) -> bool {
         !self.world.discipline.commits()
-            && (self.world.hold.is_some() || !self.running.is_empty() || self.next_node_event().is_some())
+            && (self.may_hold() || !self.running.is_empty() || self.next_node_event().is_some())
+    }
+
+    /// Whether a policy may let time go by though nothing runs. One that goes on waiting when nothing more is to come would
+    /// never end an episode.
+    fn may_hold(&self) -> bool {
+        self.world.hold.is_some() && self.idle_waits < MAX_IDLE_WAITS
+    }
+
+    /// Whether anything will happen but that a wait ends.
+    fn anything_ahead(&mut self) -> bool {
+        let fetched = self.data.as_ref().and_then(DataPlane::next);
+        [self.next_arrival(), self.finishes.next(), self.next_expiry(), fetched, self.next_node_event()]
+            .into_iter()
+            .any(|time| time.is_some())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.

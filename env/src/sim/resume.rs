@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{NodeState, Simulator, State, World};
 use crate::job::{Job, StepSpeeds, Truth, Workload};
-use crate::objective::{CostMeter, Objective};
+use crate::objective::CostMeter;
 use crate::rules::Rules;
 use crate::units::{JobId, NodeId, Time};
 use crate::view::{Discipline, Running, View};
@@ -13,13 +13,13 @@ impl Simulator {
     /// A simulation in which everything is so as a view shows it, and goes on as is estimated: nothing more arrives, and
     /// what runs ends when it should. [`super::Outlook::imagine`] gives it futures. `None` under other disciplines than
     /// `free`, and where models have to be loaded, as a view does not tell which run holds which device.
-    pub fn resume(view: &View<'_>, objective: Objective) -> Option<Simulator> {
+    pub fn resume(view: &View<'_>) -> Option<Simulator> {
         if view.discipline != Discipline::Free || view.loads.is_some() {
             return None;
         }
-        let mut sim = Simulator::new(Arc::new(world(view, objective)?));
+        let mut sim = Simulator::new(Arc::new(world(view)?));
         (sim.now, sim.arrived, sim.sent) = (view.now, view.jobs.len(), view.jobs.len());
-        sim.meter = CostMeter::new(objective, view.now);
+        sim.meter = CostMeter::new(view.objective, view.now);
         sim.data = view.data.cloned();
         sim.history = view.history.clone();
         sim.corrections = view.corrections.to_vec();
@@ -101,7 +101,7 @@ impl Simulator {
     }
 }
 
-fn world(view: &View<'_>, objective: Objective) -> Option<World> {
+fn world(view: &View<'_>) -> Option<World> {
     // Only the table knows how fast steps are; the speeds themselves are of no use.
     let speeds = vec![StepSpeeds::default(); view.timing.steps().len()];
     let artefacts = view.data.map(|data| data.spec().setup().artefacts.clone()).unwrap_or_default();
@@ -112,7 +112,7 @@ fn world(view: &View<'_>, objective: Objective) -> Option<World> {
     let workload = Workload { jobs, truths, speeds, artefacts, ..Workload::default() };
     // Machines neither come nor go by themselves, and no owner is judged by what is imagined.
     let rules = Rules { autoscale: Vec::new(), calibrated: false, ..view.rules.clone() };
-    World::bare(view.cluster.clone(), workload, view.timing.clone(), objective, rules, view.data)
+    World::bare(view.cluster.clone(), workload, view.timing.clone(), view.objective, rules, view.data)
 }
 
 #[cfg(test)]
@@ -153,7 +153,7 @@ mod tests {
                 let decision = eager(&view);
                 moments += 1;
                 if moments % 23 == 0 {
-                    let resumed = Simulator::resume(&view, Objective::CompletionTime).unwrap();
+                    let resumed = Simulator::resume(&view).unwrap();
                     resumed.debug_check();
                     let future = Future { episode: None, since: view.now, arrivals: &[], seed: 1 };
                     let original = finish(view.outlook.unwrap().imagine(&future));

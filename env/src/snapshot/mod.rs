@@ -188,6 +188,7 @@ impl Snapshot {
             rules: self.site.rules(),
             data: self.data.as_ref(),
             loads: self.loads.as_ref(),
+            objective: self.site.objective(),
             discipline: self.site.discipline(),
             may_wait: self.may_wait,
             outlook: None,

@@ -11,6 +11,7 @@ use crate::data::{
     ArtefactId, Compression, DataSetup, DataSpec, NodeData, Rack, RackId, Retention, Storage, Switches,
 };
 use crate::loads::{Footprint, LoadRules, Loads};
+use crate::objective::Objective;
 use crate::rules::{Autoscale, Restarts, Resume, Rules};
 use crate::timing::{KindSlot, Latencies, MAX_BATCH, Rows, Timing};
 use crate::units::{InferenceId, KindId, NodeId, Span};
@@ -79,6 +80,7 @@ impl Site {
         let artefacts = spec.data.iter().flat_map(|network| &network.artefacts);
         let artefacts = artefacts.map(|artefact| artefact.name.clone()).zip((0..).map(ArtefactId)).collect();
         let rules = rules(&spec.rules, &nodes)?;
+        spec.objective.as_ref().map_or(Ok(()), check_objective)?;
         let mut site =
             Site { cluster, kinds: names, nodes, timing, models, rules, data, artefacts, loads: None, spec };
         site.loads = site.spec.loads.as_ref().map(|memory| site.loads_of(memory)).transpose()?;
@@ -99,6 +101,12 @@ impl Site {
     /// What may happen to what has been started.
     pub fn rules(&self) -> &Rules {
         &self.rules
+    }
+
+    /// What is to be made small.
+    pub fn objective(&self) -> Objective {
+        let usual = if self.spec.streams.is_empty() { Objective::default() } else { Objective::SERVING };
+        self.spec.objective.unwrap_or(usual)
     }
 
     /// How decisions are carried out.
@@ -401,6 +409,18 @@ fn check_amount(field: &str, value: f64) -> Result<(), SnapshotError> {
         Ok(())
     } else {
         Err(SnapshotError::range(field, value, "a finite number from 0"))
+    }
+}
+
+fn check_objective(objective: &Objective) -> Result<(), SnapshotError> {
+    match *objective {
+        Objective::Slowdown { floor_s } => check_amount("objective.floor_s", floor_s),
+        Objective::Misses { latency } => check_amount("objective.latency", latency),
+        Objective::Shared { latency, scale_s } => {
+            check_amount("objective.latency", latency)?;
+            check_rate("objective.scale_s", scale_s)
+        }
+        Objective::CompletionTime | Objective::Energy | Objective::Cost => Ok(()),
     }
 }
 

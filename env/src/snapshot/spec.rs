@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::DeviceClass;
 use crate::data::Artefact;
+use crate::objective::Objective;
 use crate::rules::{Prices, Spread};
 use crate::serving::is_default;
 use crate::view::Discipline;
@@ -22,6 +23,9 @@ pub struct ClusterSpec {
     /// How decisions are carried out.
     #[serde(default)]
     pub discipline: Discipline,
+    /// What is to be made small; without it misses where there are `streams`, or else completion time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// Device kinds that the catalogue does not have.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<KindSpec>,

@@ -35,6 +35,7 @@ impl ClusterSpec {
             format: FORMAT,
             name: String::new(),
             discipline: view.discipline,
+            objective: Some(view.objective),
             kinds: kinds.iter().enumerate().filter_map(own).collect(),
             nodes: view.cluster.nodes().iter().map(machine).collect(),
             streams: view.timing.latencies().iter().map(|latencies| stream(latencies, &names)).collect(),

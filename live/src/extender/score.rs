@@ -19,6 +19,7 @@ use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::job::{Job, Task};
+use yardmaster_env::objective::Objective;
 use yardmaster_env::rules::Rules;
 use yardmaster_env::timing::{KindSlot, Timing};
 use yardmaster_env::units::{JobId, KindId, Span, Time};
@@ -203,6 +204,7 @@ impl Condensed {
             rules,
             data: None,
             loads: None,
+            objective: Objective::CompletionTime,
             discipline: Discipline::Free,
             may_wait: true,
             outlook: None,

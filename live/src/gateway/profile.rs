@@ -209,7 +209,7 @@ fn spec(name: String, nodes: Vec<NodeSpec>, workload: Source, measured: Measured
         rounds: None,
         accuracy: Default::default(),
         predictor: Default::default(),
-        objective: Objective::Misses { latency: 0.05 },
+        objective: Objective::SERVING,
         prices: Default::default(),
         prior: "mct".to_owned(),
         nodes,

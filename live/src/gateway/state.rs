@@ -6,6 +6,7 @@
 use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
 use yardmaster_env::job::{Job, Task};
+use yardmaster_env::objective::Objective;
 use yardmaster_env::rules::Rules;
 use yardmaster_env::timing::Timing;
 use yardmaster_env::units::{InferenceId, JobId, NodeId, Span, Time};
@@ -250,6 +251,7 @@ impl State {
             rules: &self.rules,
             data: None,
             loads: None,
+            objective: Objective::SERVING,
             discipline: Discipline::Free,
             may_wait: true,
             outlook: None,

@@ -32,6 +32,8 @@ pub struct Scheduling {
     tries: usize,
     /// Standard errors that are added to what an action costs.
     caution: f64,
+    /// Whether that counts relative to the prior's objective.
+    relative: bool,
     future: Vec<f32>,
     /// The prior's objective and mean completion time in this episode: the units of reward and time.
     objective: f64,
@@ -54,7 +56,7 @@ impl Scheduling {
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
         let future = Vec::with_capacity(FUTURE);
-        let (tries, caution) = (config.teach_actions, config.teach_caution);
+        let (tries, caution, relative) = (config.teach_actions, config.teach_caution, config.teach_relative);
         let (objective, completion_s, length) = (1.0, 1.0, 1);
         Ok(Self {
             scenario,
@@ -64,6 +66,7 @@ impl Scheduling {
             teacher,
             tries,
             caution,
+            relative,
             future,
             objective,
             completion_s,
@@ -167,8 +170,9 @@ impl Environment for Scheduling {
         };
         let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
         let mut regrets = vec![f32::NAN; candidates.actions()];
+        let unit = if self.relative { self.objective } else { 1.0 };
         for (&action, found) in tries.iter().zip(&found) {
-            let cautious = |(mean, error): (f64, f64)| (mean + self.caution * error) / self.objective;
+            let cautious = |(mean, error): (f64, f64)| (mean + self.caution * error) / unit;
             regrets[action] = found.map_or(f32::NAN, |found| cautious(found) as f32);
         }
         Some(regrets)
