@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use yardmaster_agent::explain::gain::Tail;
 use yardmaster_env::aim::Aim;
 use yardmaster_env::view::Discipline;
@@ -427,9 +427,10 @@ pub(crate) struct Allocate {
 /// Reads squeue --json and sinfo --json, decides, and releases jobs on the nodes that the policy chose. Only jobs that are
 /// held and whose comment has the mark (`sbatch -H --comment=yardmaster`) are touched; docs/slurm.md is the guide.
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("decides").required(true).args(["policy", "checkpoint"])))]
 pub(crate) struct Slurm {
     /// Frozen policy
-    #[arg(long, value_name = "FILE", required_unless_present = "policy", conflicts_with = "policy")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Rule, such as mct or sjf (see `yardmaster policies`)
     #[arg(long, value_name = "NAME")]

@@ -9,6 +9,7 @@ use yardmaster_live::extender::bind::Binder;
 use yardmaster_live::extender::score::Scorer;
 use yardmaster_live::extender::{self, Extender};
 use yardmaster_live::policy::{Loaded, Source};
+use yardmaster_live::serve::config::SHORTEST_TOKEN;
 use yardmaster_live::serve::{self, AuditFile, Config, Tls};
 
 use crate::args::Serve;
@@ -102,16 +103,24 @@ fn shadow(name: &str) -> Source {
 
 /// Tokens of a file, one a line, and of the environment.
 pub(crate) fn tokens(file: Option<&Path>, variable: Option<String>) -> Result<Vec<String>> {
-    let mut tokens: Vec<String> = variable.into_iter().collect();
+    let own = variable.into_iter().map(|token| (TOKEN.to_owned(), token));
+    let mut tokens: Vec<(String, String)> = own.collect();
     if let Some(path) = file {
         let shown = path.display();
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {shown}"))?;
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
+        let lines = lines.filter(|(line, _)| !line.is_empty());
         let before = tokens.len();
-        tokens.extend(lines.map(str::to_owned));
+        tokens.extend(lines.map(|(line, number)| (format!("line {number} of {shown}"), line.to_owned())));
         if tokens.len() == before {
-            bail!("{shown} has no token: write one of at least 16 characters on each line");
+            bail!("{shown} has no token: write one of at least {SHORTEST_TOKEN} characters on each line");
         }
     }
-    Ok(tokens)
+    if let Some((place, token)) = tokens.iter().find(|(_, token)| token.len() < SHORTEST_TOKEN) {
+        let length = token.len();
+        bail!(
+            "{place} is a token of {length} characters, which can be guessed: give at least {SHORTEST_TOKEN}"
+        );
+    }
+    Ok(tokens.into_iter().map(|(_, token)| token).collect())
 }

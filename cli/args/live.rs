@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 
 /// Let a policy decide for a running system
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("decides").required(true).args(["policy", "checkpoint"])))]
 pub(crate) struct Serve {
     /// Frozen policy that decides
-    #[arg(long, value_name = "FILE", required_unless_present = "policy", conflicts_with = "policy")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Rule that decides, such as mct
     #[arg(long, value_name = "NAME")]
@@ -24,7 +25,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "NAME", default_value = "mct")]
     pub(crate) fallback: String,
     /// Where to listen; port 0 takes any that is free
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7077")]
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:7077", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Longest time for a decision; the fallback answers within it
     #[arg(long, value_name = "MS", default_value_t = 50.0)]
@@ -102,12 +103,13 @@ pub(crate) struct Serve {
 
 /// Ask another policy about everything that an audit log holds
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("decides").required(true).args(["policy", "checkpoint"])))]
 pub(crate) struct Replay {
     /// Audit log of `yardmaster serve`
     #[arg(value_name = "AUDIT.jsonl")]
     pub(crate) log: PathBuf,
     /// Rule to ask
-    #[arg(long, value_name = "NAME", required_unless_present = "checkpoint", conflicts_with = "checkpoint")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// Frozen policy to ask
     #[arg(long, value_name = "FILE")]
@@ -156,4 +158,9 @@ pub(crate) struct Load {
     /// Write the result as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| "expected an IP address and a port, such as 127.0.0.1:7077 or [::1]:7077".to_owned())
 }

@@ -2,18 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 
 /// Stand in front of inference back ends and let a policy batch and place requests
 ///
 /// Speaks the Open Inference Protocol v2 on both sides (docs/gateway.md). A request may say x-deadline-ms in its header.
 #[derive(Debug, ClapArgs)]
+#[command(group(ArgGroup::new("decides").required(true).args(["policy", "checkpoint"])))]
 pub(crate) struct Gateway {
     /// What it stands in front of; `profile --gateway` writes one
     #[arg(long, value_name = "FILE.toml")]
     pub(crate) config: PathBuf,
     /// Policy, such as mct or fcfs+timeout(ms=5) (see `yardmaster policies`)
-    #[arg(long, value_name = "NAME", required_unless_present = "checkpoint", conflicts_with = "checkpoint")]
+    #[arg(long, value_name = "NAME")]
     pub(crate) policy: Option<String>,
     /// Frozen policy
     #[arg(long, value_name = "FILE")]

@@ -1,16 +1,20 @@
 //! How long the extender takes to prioritise: request bytes in, response bytes out.
 //!
-//! usage: prioritize [--names 5000] [--requests 3000] [--policy FILE.safetensors|RULE] [--out ROWS.csv]
+//! usage: prioritize [--names 5000] [--requests 3000] [--policy FILE.safetensors|RULE] [--shuffle] [--out ROWS.csv]
 //!
 //! Each request is for a pod that was not seen before and names all nodes, of which three quarters have eight GPUs of one of
-//! four kinds, in 40 racks; about half of the GPUs are held. One thread. Times are processor times of that thread, as Linux
-//! counts them, so that what else runs on the machine does not count; wall-clock times stand beside them.
+//! four kinds, in 40 racks; about half of the GPUs are held. One thread. Times are processor times of that thread, so that
+//! what else runs on the machine does not count but for what it does to caches; wall-clock times stand beside them. With
+//! `--shuffle` each request has the names in an order of its own.
 
 #![allow(clippy::unwrap_used, reason = "a measurement stops where something is missing")]
 
 use std::fmt::Write;
 use std::time::Instant;
 
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_xoshiro::Xoshiro256PlusPlus;
 use serde_json::{Value, json};
 use yardmaster_env::units::{Span, Time};
 use yardmaster_live::extender::Extender;
@@ -30,6 +34,7 @@ fn main() {
     let names: usize = option("--names", "5000").parse().unwrap();
     let requests: usize = option("--requests", "3000").parse().unwrap();
     let policy = option("--policy", "checkpoints/pool12.safetensors");
+    let shuffle = std::env::args().any(|argument| argument == "--shuffle");
     let source = match policy.ends_with(".safetensors") {
         true => Source::Checkpoint(policy.clone().into()),
         false => Source::Rule(policy.clone()),
@@ -43,7 +48,7 @@ fn main() {
     let (mut micros, mut wall) = (Vec::with_capacity(requests), Vec::with_capacity(requests));
     let mut bytes = (0, 0);
     for number in 0..requests {
-        let body = request(number, names);
+        let body = request(number, names, shuffle);
         let now = START + Span::from_secs(number as u64);
         let (begin, begin_cpu) = (Instant::now(), processor_micros());
         let answer = extender.answer("POST", "/k8s/prioritize", &body, now);
@@ -94,8 +99,11 @@ fn pods(count: usize) -> Value {
     json!({"items": held.map(pod).collect::<Vec<_>>()})
 }
 
-fn request(number: usize, names: usize) -> Vec<u8> {
-    let nodes: Vec<String> = (0..names).map(name).collect();
+fn request(number: usize, names: usize, shuffle: bool) -> Vec<u8> {
+    let mut nodes: Vec<String> = (0..names).map(name).collect();
+    if shuffle {
+        nodes.shuffle(&mut Xoshiro256PlusPlus::seed_from_u64(number as u64));
+    }
     let request = json!({
         "Pod": {
             "metadata": {"name": format!("job-{number}"), "namespace": "bench", "uid": format!("u-{number}"),
@@ -113,8 +121,8 @@ fn request(number: usize, names: usize) -> Vec<u8> {
 
 /// Processor time of this thread.
 fn processor_micros() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e3
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
 }
 
 fn report(policy: &str, names: usize, bytes: (usize, usize), micros: Vec<f64>, wall: Vec<f64>) {

@@ -198,7 +198,7 @@ pub enum AuditError {
         source: io::Error,
     },
     /// A line is not one of a log.
-    #[error("line {line} is no line of an audit log: {why}")]
+    #[error("line {line} is no line of an audit log, as `yardmaster serve --audit` writes it: {why}")]
     Line {
         /// Where.
         line: usize,

@@ -59,10 +59,9 @@ fn filter(extender: &Extender, request: &str) -> Value {
 }
 
 fn prioritize(extender: &Extender, request: &str) -> Vec<(String, i64)> {
-    let request = Arguments::parse(request.as_bytes()).unwrap();
-    let done = extender.prioritize(&request, NOW).unwrap();
+    let answer = extender.answer("POST", "/k8s/prioritize", request.as_bytes(), NOW);
     // What the scheduler reads is a bare array of objects with these two keys.
-    let sent = serde_json::to_value(&done.priorities).unwrap();
+    let sent: Value = serde_json::from_slice(&answer.body).unwrap();
     let pair = |row: &Value| {
         assert_eq!(row.as_object().unwrap().len(), 2, "{row}");
         (row["Host"].as_str().unwrap().to_owned(), row["Score"].as_i64().unwrap())
@@ -280,7 +279,7 @@ fn a_folder_is_read_when_it_changes() {
     put("nodes.json", "{\"items\": [");
     let error = state.refresh(&extender, NOW).unwrap_err().to_string();
     assert!(error.contains("nodes.json is not a list as `kubectl get -o json` prints it: EOF"), "{error}");
-    assert_eq!(extender.known(), 5, "what was known stays");
+    assert_eq!((extender.known(), extender.usable()), (5, 4), "what was known stays");
     put("nodes.json", "{\"items\": []}");
     assert!(state.refresh(&extender, NOW).unwrap());
     assert_eq!(extender.known(), 0);
@@ -293,17 +292,17 @@ fn the_extender_follows_the_policy_of_its_service() {
     let request = fixture("filter_names.json");
     let by_fallback = || {
         let request = Arguments::parse(request.as_bytes()).unwrap();
-        extender.prioritize(&request, NOW).unwrap().by_fallback
+        extender.prioritize(&request, NOW).unwrap().fallback_reason
     };
-    assert!(by_fallback(), "there is no policy yet");
+    assert_eq!(by_fallback(), Some("no-policy"), "there is none yet");
     let policy = Arc::new(Loaded::load(&learned()).unwrap());
     extender.follow(&policy).unwrap();
-    assert!(!by_fallback());
+    assert_eq!(by_fallback(), None);
     extender.disable(true);
-    assert!(by_fallback());
+    assert_eq!(by_fallback(), Some("disabled"));
     extender.disable(false);
     extender.follow(&Arc::new(Loaded::load(&rule("fcfs")).unwrap())).unwrap();
-    assert!(!by_fallback());
+    assert_eq!(by_fallback(), None);
 }
 
 /// Hand-written examples of the shapes, from outside the project.

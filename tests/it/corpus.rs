@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use yardmaster_agent::frozen;
+use yardmaster_agent::{frozen, registry};
 use yardmaster_env::catalog::{Catalog, CatalogText};
 use yardmaster_env::packing::Instance;
+use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::spec::{Scenario, Split};
 use yardmaster_env::trace::gavel::GavelInput;
 use yardmaster_env::trace::{TableFormat, azure_llm, openb, philly, swf, table};
@@ -120,6 +121,21 @@ fn scenarios() {
         Err(_) => false,
     };
     each("scenario", text(read));
+}
+
+/// What was read is written well, and a rule decides on it.
+#[test]
+fn snapshots() {
+    let read = |text: &str| {
+        let Ok(snapshot) = Snapshot::from_json(text) else { return false };
+        assert_eq!(Snapshot::from_json(&snapshot.to_json()).unwrap(), snapshot);
+        if snapshot.has_choice() {
+            // What a rule may not do is told, never carried out.
+            let _ = snapshot.check(&registry::build("mct").unwrap().decide(&snapshot.view()));
+        }
+        true
+    };
+    each("snapshot", text(read));
 }
 
 #[test]

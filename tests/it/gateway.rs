@@ -257,7 +257,6 @@ fn a_profile_is_a_scenario_that_simulator_and_gateway_share() {
 }
 
 #[test]
-#[ignore = "builds an inference runtime first, which takes minutes: make test-live"]
 fn a_configuration_that_cannot_be_is_refused_by_name() {
     let bench = Bench::new();
     let backend = "[[backends]]\nnode = \"v100-0\"\nurl = \"http://127.0.0.1:9\"\n";
@@ -268,12 +267,16 @@ fn a_configuration_that_cannot_be_is_refused_by_name() {
         (format!("scenario = \"serving-burst\"\nattempts = 0\n{model}{backend}"), "attempts is 0"),
         (
             format!("scenario = \"serving-burst\"\n{model}{}", backend.replace("v100-0", "x")),
-            "backend \"x\" is no node",
+            "backend \"x\" is no node of serving-burst, which has v100-0, ",
         ),
         (format!("scenario = \"serving-burst\"\n{model}{backend}{backend}"), "named twice"),
         (format!("scenario = \"serving-burst\"\n{backend}{}", model.replace("50", "51")), "is unknown"),
         (
             format!("scenario = \"serving-burst\"\n{model}{}", backend.replace("http:", "ftp:")),
+            "give an address of the form http://host:port",
+        ),
+        (
+            format!("scenario = \"serving-burst\"\n{model}{}", backend.replace(":9\"", ":nine\"")),
             "give an address of the form http://host:port",
         ),
         (format!("scenario = \"missing.toml\"\n{model}{backend}"), "missing.toml"),
@@ -286,4 +289,6 @@ fn a_configuration_that_cannot_be_is_refused_by_name() {
     let exposed = bench.fails("gateway --config g.toml --policy mct --listen 0.0.0.0:0");
     assert!(exposed.contains("add --expose if that is meant"), "{exposed}");
     assert!(bench.fails("gateway --config g.toml --policy nothing").contains("nothing"));
+    let nobody = bench.fails("gateway --config g.toml");
+    assert!(nobody.contains("--policy <NAME>|--checkpoint <FILE>"), "{nobody}");
 }

@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use yardmaster_env::units::Time;
 
-use super::Extender;
 use super::object::{List, Node, Pod};
-use super::wire::{Arguments, BindingArguments, BindingResult, FilterResult};
+use super::wire::{self, Arguments, BindingArguments, BindingResult, FilterResult};
+use super::{Extender, Prioritized};
 
 /// Under which path the verbs are: the end of `urlPrefix` in a scheduler's configuration.
 pub const PREFIX: &str = "/k8s";
@@ -23,6 +23,23 @@ pub struct Answer {
     pub status: u16,
     /// JSON.
     pub body: Vec<u8>,
+    /// For whoever counts.
+    pub tally: Tally,
+}
+
+/// What came of a request, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Whether the body tells of an error, whatever the status.
+    pub is_error: bool,
+    /// Nodes of the request.
+    pub nodes: usize,
+    /// Those among them that `filter` kept back.
+    pub kept_back: usize,
+    /// Those among them that nothing is known of, which `prioritize` gives the score 0.
+    pub unknown: usize,
+    /// Why the fallback has scored, if it has.
+    pub fallback_reason: Option<&'static str>,
 }
 
 /// What went wrong with a request, as its answer tells.
@@ -58,11 +75,16 @@ impl Extender {
     }
 
     fn answer_filter(&self, body: &[u8]) -> Answer {
-        match Arguments::parse(body) {
-            Ok(arguments) => Answer::ok(&self.filter(&arguments)),
+        let arguments = match Arguments::parse(body) {
+            Ok(arguments) => arguments,
             // The scheduler shows `Error` in the pod's events; of other statuses it shows the number.
-            Err(error) => Answer::ok(&FilterResult::error(error.to_string())),
-        }
+            Err(error) => return Answer::ok(&FilterResult::error(error.to_string())).failed(),
+        };
+        let result = self.filter(&arguments);
+        let kept_back = result.failed().len();
+        let tally = Tally { nodes: arguments.len(), kept_back, ..Tally::default() };
+        let answer = Answer { tally, ..Answer::ok(&result) };
+        if result.is_error() { answer.failed() } else { answer }
     }
 
     fn answer_prioritize(&self, body: &[u8], now: Time) -> Answer {
@@ -71,7 +93,12 @@ impl Extender {
             Err(error) => return Answer::fault(400, error.to_string()),
         };
         match self.prioritize(&arguments, now) {
-            Ok(done) => Answer::ok(&done.priorities),
+            Ok(Prioritized { scores, outcome, fallback_reason }) => {
+                let body = wire::host_priorities(arguments.names(), &scores);
+                let unknown = outcome.unknown;
+                let tally = Tally { nodes: scores.len(), unknown, fallback_reason, ..Tally::default() };
+                Answer { status: 200, body, tally }
+            }
             Err(error) => Answer::fault(400, error.to_string()),
         }
     }
@@ -89,7 +116,9 @@ impl Extender {
                 )
             }
         };
-        Answer::ok(&BindingResult { error })
+        let is_error = !error.is_empty();
+        let answer = Answer::ok(&BindingResult { error });
+        if is_error { answer.failed() } else { answer }
     }
 
     /// Takes in a list as the API server gives it.
@@ -107,12 +136,18 @@ impl Extender {
 impl Answer {
     fn ok(body: &impl Serialize) -> Answer {
         match serde_json::to_vec(body) {
-            Ok(body) => Answer { status: 200, body },
+            Ok(body) => Answer { status: 200, body, tally: Tally::default() },
             Err(error) => Answer::fault(500, error.to_string()),
         }
     }
 
     fn fault(status: u16, error: String) -> Answer {
-        Answer { status, body: serde_json::to_vec(&Fault { error }).unwrap_or_default() }
+        let body = serde_json::to_vec(&Fault { error }).unwrap_or_default();
+        Answer { status, body, tally: Tally::default() }.failed()
+    }
+
+    fn failed(mut self) -> Answer {
+        self.tally.is_error = true;
+        self
     }
 }

@@ -12,10 +12,12 @@
 //! - `wire`: requests and responses, in both spellings of their keys
 //! - `object`: what is read of nodes and pods
 //! - `config`: what their labels mean
+//! - `names`: their names, found in the order of the last time
 //! - `registry`: the nodes that are known and what runs on them, condensed to what a policy sees
 //! - `job`: a pod as a job
 //! - `score`: from a policy's opinion to scores
 //! - `answer`: paths and statuses, for whatever server carries them
+//! - `metrics`: what is counted
 //! - `bind`: binds a pod, where that is asked for
 //! - `routes`: the same beside the routes of the decision service
 //! - `folder`: nodes and pods from files that somebody else writes
@@ -25,6 +27,8 @@ pub mod bind;
 pub mod config;
 pub mod folder;
 pub mod job;
+pub mod metrics;
+pub mod names;
 pub mod object;
 pub mod registry;
 pub mod routes;
@@ -44,7 +48,7 @@ use self::job::Wanted;
 use self::object::{Node, Pod};
 use self::registry::Registry;
 use self::score::{Outcome, Scorer};
-use self::wire::{Arguments, FilterResult, HostPriority};
+use self::wire::{Arguments, FilterResult};
 use crate::policy::{LoadError, Loaded};
 
 /// The verbs, with all they need. Shared by threads.
@@ -63,15 +67,15 @@ struct Followed {
     scorer: Scorer,
 }
 
-/// Scores, aligned with the names that were asked for, and what came before them.
+/// Scores, and how they came about.
 #[derive(Debug)]
-pub struct Prioritized<'a> {
-    /// One for each node of the request, in its order.
-    pub priorities: Vec<HostPriority<'a>>,
+pub struct Prioritized {
+    /// One for each node of the request, in its order; see [`wire::host_priorities`].
+    pub scores: Vec<u8>,
     /// What the policy said.
     pub outcome: Outcome,
-    /// Whether the fallback has scored.
-    pub by_fallback: bool,
+    /// Why the fallback has scored, if it has: `no-policy`, `disabled` or `panic`.
+    pub fallback_reason: Option<&'static str>,
 }
 
 impl Extender {
@@ -128,6 +132,12 @@ impl Extender {
         self.registry.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
+    /// How many of them have devices whose kind is known: only those are scored above 0.
+    pub fn usable(&self) -> usize {
+        let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
+        registry.places().iter().filter(|place| place.slot.is_some() && place.devices > 0).count()
+    }
+
     /// Keeps back the nodes on which the pod can never run.
     pub fn filter<'a>(&self, request: &'a Arguments<'a>) -> FilterResult<'a> {
         self.learn(request);
@@ -137,44 +147,43 @@ impl Extender {
         };
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
         let mut failed = BTreeMap::new();
-        let fits = |name: &str| match registry.node(name).and_then(|node| wanted.impossible_on(node)) {
-            Some(reason) => {
-                failed.insert(name.to_owned(), format!("yardmaster: {reason}"));
-                false
+        let mut walk = registry.walk();
+        let fits = |name: &str| {
+            let node = walk.find(name).map(|number| &registry.nodes()[number]);
+            match node.and_then(|node| wanted.impossible_on(node)) {
+                Some(reason) => {
+                    failed.insert(name.to_owned(), format!("yardmaster: {reason}"));
+                    false
+                }
+                None => true,
             }
-            None => true,
         };
         let kept = FilterResult::keep(request, fits);
         kept.with_failed(failed)
     }
 
     /// Scores every node of the request, 0 where nothing is known.
-    pub fn prioritize<'a>(
-        &self,
-        request: &'a Arguments<'a>,
-        now: Time,
-    ) -> Result<Prioritized<'a>, job::HintError> {
+    pub fn prioritize(&self, request: &Arguments<'_>, now: Time) -> Result<Prioritized, job::HintError> {
         self.learn(request);
         let wanted = Wanted::of(&self.config, &request.pod)?;
         let registry = self.registry.read().unwrap_or_else(PoisonError::into_inner);
-        let by_policy = self.by_policy(|scorer| scorer.score(&registry, &wanted, request.names(), now));
-        let by_fallback = by_policy.is_none();
-        let fallback = || lock(&self.fallback).score(&registry, &wanted, request.names(), now);
-        let (scores, outcome) = by_policy.unwrap_or_else(fallback);
-        let hosts = request.names().zip(scores);
-        let priorities = hosts.map(|(host, score)| HostPriority { host, score: i64::from(score) }).collect();
-        Ok(Prioritized { priorities, outcome, by_fallback })
+        let score =
+            |scorer: &mut Scorer| scorer.score(&registry, &wanted, (request.names(), request.len()), now);
+        let by_policy = self.by_policy(score);
+        let fallback_reason = by_policy.as_ref().err().copied();
+        let (scores, outcome) = by_policy.unwrap_or_else(|_| score(&mut lock(&self.fallback)));
+        Ok(Prioritized { scores, outcome, fallback_reason })
     }
 
-    /// What the policy makes of it; `None` where there is none, it is disabled, or it panics.
-    fn by_policy<T>(&self, ask: impl FnOnce(&mut Scorer) -> T) -> Option<T> {
+    /// What the policy makes of it, or why it does not.
+    fn by_policy<T>(&self, ask: impl FnOnce(&mut Scorer) -> T) -> Result<T, &'static str> {
         if self.disabled.load(Ordering::Relaxed) {
-            return None;
+            return Err("disabled");
         }
         let mut policy = lock(&self.policy);
-        let followed = policy.as_mut()?;
+        let followed = policy.as_mut().ok_or("no-policy")?;
         // What a panic leaves behind is buffers, which the next decision fills anew.
-        catch_unwind(AssertUnwindSafe(|| ask(&mut followed.scorer))).ok()
+        catch_unwind(AssertUnwindSafe(|| ask(&mut followed.scorer))).map_err(|_| "panic")
     }
 
     /// Takes in what the scheduler sent in full, where it does.

@@ -13,6 +13,7 @@ use yardmaster_env::view::{Running, Share, slot_of};
 
 use super::config::Config;
 use super::job::{GROUP, SECONDS};
+use super::names::{Names, Walk};
 use super::object::{Node, Pod};
 
 /// Running pods of one kind are told apart by up to so many moments of release.
@@ -29,13 +30,27 @@ pub struct KnownNode {
     pub memory_mib: Option<f64>,
     /// Where it stands.
     pub rack: Option<String>,
-    /// Devices that known pods hold; those of a node that is replaced are taken over.
+    /// Devices that known pods hold.
     pub used: u32,
+}
+
+/// The part of it that ranks a node, of which thousands are read for each pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Slot of its kind in the condensed cluster; none where its kind is not known.
+    pub slot: Option<u16>,
+    /// Number of its rack.
+    pub rack: Option<u32>,
+    /// How many devices it gives to pods.
+    pub devices: u32,
+    /// Those that no known pod holds.
+    pub free: u32,
 }
 
 /// A pod that holds devices.
 #[derive(Clone, Debug)]
 struct Holder {
+    /// Name of the node, which may be told later.
     node: String,
     devices: u32,
     start: Time,
@@ -58,16 +73,37 @@ pub struct Condensed {
 /// All that is known.
 #[derive(Debug, Default)]
 pub struct Registry {
-    nodes: HashMap<String, KnownNode>,
+    names: Names,
+    /// By number of the name, as `places` are.
+    nodes: Vec<KnownNode>,
+    places: Vec<Place>,
+    /// Racks that nodes stand in, sorted; their places are their numbers.
+    racks: Vec<String>,
     holders: Vec<Holder>,
-    racks: HashMap<String, BTreeSet<String>>,
+    racks_of_groups: HashMap<String, BTreeSet<String>>,
     condensed: Option<Condensed>,
 }
 
 impl Registry {
     /// What is known of a node.
     pub fn node(&self, name: &str) -> Option<&KnownNode> {
-        self.nodes.get(name)
+        self.names.find(name).map(|number| &self.nodes[number])
+    }
+
+    /// For the names of a request, one after another: what it finds is a position in [`Registry::nodes`] and
+    /// [`Registry::places`].
+    pub fn walk(&self) -> Walk<'_> {
+        self.names.walk()
+    }
+
+    /// All nodes.
+    pub fn nodes(&self) -> &[KnownNode] {
+        &self.nodes
+    }
+
+    /// What ranks them.
+    pub fn places(&self) -> &[Place] {
+        &self.places
     }
 
     /// How many nodes are known.
@@ -80,9 +116,10 @@ impl Registry {
         self.nodes.is_empty()
     }
 
-    /// Whether pods of the group run in the rack.
-    pub fn is_in_rack(&self, group: &str, rack: &str) -> bool {
-        self.racks.get(group).is_some_and(|racks| racks.contains(rack))
+    /// In which racks pods of the group run, by number of the rack; empty if in none.
+    pub fn racks_of(&self, group: &str) -> Vec<bool> {
+        let Some(racks) = self.racks_of_groups.get(group) else { return Vec::new() };
+        self.racks.iter().map(|rack| racks.contains(rack)).collect()
     }
 
     /// The cluster as a policy sees it; `None` while no node with a known kind of devices is there.
@@ -92,11 +129,9 @@ impl Registry {
 
     /// Replaces all nodes.
     pub fn set_nodes(&mut self, config: &Config, nodes: &[Node]) {
-        let before = std::mem::take(&mut self.nodes);
-        let used = before.into_iter().map(|(name, node)| (name, node.used)).collect::<HashMap<_, _>>();
-        self.add_nodes(config, nodes);
-        for (name, node) in &mut self.nodes {
-            node.used = used.get(name).copied().unwrap_or(0);
+        (self.names, self.nodes) = Default::default();
+        for node in nodes {
+            self.put(KnownNode::of(config, node), &node.metadata.name);
         }
         self.condense();
     }
@@ -105,10 +140,11 @@ impl Registry {
     pub fn add_nodes(&mut self, config: &Config, nodes: &[Node]) {
         let mut changed = false;
         for node in nodes {
-            let mut known = KnownNode::of(config, node);
-            known.used = self.nodes.get(&node.metadata.name).map_or(0, |before| before.used);
-            if self.nodes.get(&node.metadata.name) != Some(&known) {
-                self.nodes.insert(node.metadata.name.clone(), known);
+            let known = self.node(&node.metadata.name);
+            let used = known.map_or(0, |before| before.used);
+            let now = KnownNode { used, ..KnownNode::of(config, node) };
+            if known != Some(&now) {
+                self.put(now, &node.metadata.name);
                 changed = true;
             }
         }
@@ -117,23 +153,27 @@ impl Registry {
         }
     }
 
+    fn put(&mut self, node: KnownNode, name: &str) {
+        let number = self.names.add(name);
+        match self.nodes.get_mut(number) {
+            Some(known) => *known = node,
+            None => self.nodes.push(node),
+        }
+    }
+
     /// Replaces all pods.
     pub fn set_pods(&mut self, config: &Config, pods: &[Pod], now: Time) {
-        self.nodes.values_mut().for_each(|node| node.used = 0);
-        self.racks.clear();
+        self.racks_of_groups.clear();
         self.holders.clear();
         for pod in pods.iter().filter(|pod| pod.holds_devices()) {
             let node = pod.spec.node_name.clone().unwrap_or_default();
             let devices = pod.devices(&config.resources);
-            let rack = self.nodes.get(&node).and_then(|node| node.rack.clone());
+            let rack = self.node(&node).and_then(|node| node.rack.clone());
             if let (Some(group), Some(rack)) = (pod.metadata.hint(GROUP), rack) {
                 let group = format!("{}/{group}", pod.metadata.namespace);
-                self.racks.entry(group).or_default().insert(rack);
+                self.racks_of_groups.entry(group).or_default().insert(rack);
             }
             if devices > 0 {
-                if let Some(known) = self.nodes.get_mut(&node) {
-                    known.used += devices;
-                }
                 let (start, finish) = held(config, pod, now);
                 self.holders.push(Holder { node, devices, start, finish });
             }
@@ -141,10 +181,24 @@ impl Registry {
         self.condense();
     }
 
+    /// Counts the devices that are held: the node of each holder, where it is known.
+    fn count_used(&mut self) -> Vec<Option<usize>> {
+        self.nodes.iter_mut().for_each(|node| node.used = 0);
+        let nodes: Vec<_> = self.holders.iter().map(|holder| self.names.find(&holder.node)).collect();
+        for (holder, node) in self.holders.iter().zip(&nodes) {
+            if let Some(node) = *node {
+                let used = &mut self.nodes[node].used;
+                *used = used.saturating_add(holder.devices);
+            }
+        }
+        nodes
+    }
+
     /// Makes the policy's picture anew.
     fn condense(&mut self) {
+        let held = self.count_used();
         let mut groups: BTreeMap<(KindId, u64, &str), (u32, u32)> = BTreeMap::new();
-        for node in self.nodes.values() {
+        for node in &self.nodes {
             let Some(key) = node.group().filter(|_| node.devices > 0) else { continue };
             let (devices, free) = groups.entry(key).or_default();
             *devices += node.devices;
@@ -169,11 +223,28 @@ impl Registry {
         for (at, free) in free.iter().enumerate() {
             free_by_kind[slot_of(&cluster, NodeId(at as u32))] += free;
         }
-        let place = |holder: &Holder| places.get(&self.nodes.get(&holder.node)?.group()?).copied();
-        let running =
-            running(&cluster, self.holders.iter().filter_map(|holder| Some((place(holder)?, holder))));
+        let place = |node: Option<usize>| places.get(&self.nodes[node?].group()?).copied();
+        let holders = held.into_iter().zip(&self.holders);
+        let running = running(&cluster, holders.filter_map(|(node, holder)| Some((place(node)?, holder))));
         let condensed = Condensed { cluster, free, free_by_kind, running };
         self.condensed = (!groups.is_empty()).then_some(condensed);
+        self.place();
+    }
+
+    /// Works out what ranks the nodes, after what is condensed.
+    fn place(&mut self) {
+        let mut racks: Vec<String> = self.nodes.iter().filter_map(|node| node.rack.clone()).collect();
+        racks.sort_unstable();
+        racks.dedup();
+        let kinds = self.condensed.as_ref().map_or(&[][..], |condensed| condensed.cluster.kinds());
+        let place = |node: &KnownNode| Place {
+            slot: node.kind.and_then(|kind| u16::try_from(kinds.binary_search(&kind).ok()?).ok()),
+            rack: node.rack.as_ref().and_then(|rack| u32::try_from(racks.binary_search(rack).ok()?).ok()),
+            devices: node.devices,
+            free: node.free(),
+        };
+        self.places = self.nodes.iter().map(place).collect();
+        self.racks = racks;
     }
 }
 

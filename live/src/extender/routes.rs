@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -15,7 +15,7 @@ use axum::routing::any;
 use yardmaster_env::units::Time;
 
 use super::Extender;
-use super::answer::{Answer, PREFIX, ROUTES};
+use super::answer::{Answer, PREFIX, ROUTES, Tally};
 use super::folder::Folder;
 use crate::clock::unix_ms;
 use crate::serve::Service;
@@ -38,6 +38,12 @@ pub fn routes(service: &Arc<Service>, extender: Extender, folder: Option<PathBuf
     if let Some(path) = folder {
         let mut folder = Folder::new(&path);
         refresh(&mut folder, &extender);
+        if extender.known() == 0 {
+            let folder = path.display();
+            tracing::warn!(
+                "{folder} tells of no node yet: write {folder}/nodes.json with `kubectl get nodes -o json`"
+            );
+        }
         let watched = Arc::clone(&extender);
         thread::spawn(move || {
             loop {
@@ -46,6 +52,7 @@ pub fn routes(service: &Arc<Service>, extender: Extender, folder: Option<PathBuf
             }
         });
     }
+    service.metrics().extender.begin();
     let beside = Arc::new(Beside { service: Arc::clone(service), extender });
     let paths = ROUTES.iter().map(|(_, path)| format!("{PREFIX}{path}"));
     paths.fold(Router::new(), |router, path| router.route(&path, any(handle))).with_state(beside)
@@ -53,7 +60,16 @@ pub fn routes(service: &Arc<Service>, extender: Extender, folder: Option<PathBuf
 
 fn refresh(folder: &mut Folder, extender: &Extender) {
     match folder.refresh(extender, now()) {
-        Ok(true) => tracing::info!(nodes = extender.known(), "nodes and pods were read"),
+        Ok(true) => {
+            let (nodes, usable) = (extender.known(), extender.usable());
+            tracing::info!(nodes, usable, "nodes and pods were read");
+            if nodes > 0 && usable == 0 {
+                let labels = extender.config().kind_labels.join(", ");
+                tracing::warn!(
+                    "no node has devices of a kind in the mapping: compare its [kinds] with {labels}"
+                );
+            }
+        }
         Ok(false) => {}
         Err(error) => tracing::warn!(%error, "what was known of nodes and pods stays"),
     }
@@ -64,29 +80,43 @@ fn now() -> Time {
 }
 
 async fn handle(State(beside): State<Arc<Beside>>, request: Request) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    // One of those that are routed, so that there are as many counts as verbs.
+    let verb = path.strip_prefix(PREFIX).unwrap_or(&path).trim_start_matches('/');
+    let metrics = beside.service.metrics();
+    match answer(&beside, verb, request).await {
+        Ok(answer) => {
+            metrics.extender.count(verb, &answer.tally);
+            response(answer)
+        }
+        Err(refusal) => {
+            metrics.refused.with_label_values(&[refusal.reason]).inc();
+            metrics.extender.count(verb, &Tally { is_error: true, ..Tally::default() });
+            refuse(&refusal)
+        }
+    }
+}
+
+async fn answer(beside: &Beside, verb: &str, request: Request) -> Result<Answer, Refusal> {
     let config = beside.service.config();
     let (method, path) = (request.method().as_str().to_owned(), request.uri().path().to_owned());
-    let body = tokio::time::timeout(config.patience, to_bytes(request.into_body(), config.most_bytes)).await;
-    let body = match body {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) => {
-            let most = config.most_bytes;
-            return refuse(&Refusal::new(413, "too-large", format!("a body may have at most {most} bytes")));
-        }
-        Err(_) => return refuse(&Refusal::new(408, "too-slow", "the body did not arrive in time")),
-    };
+    let most = config.most_bytes;
+    let body = tokio::time::timeout(config.patience, to_bytes(request.into_body(), most)).await;
+    let body = body
+        .map_err(|_| Refusal::new(408, "too-slow", "the body did not arrive in time"))?
+        .map_err(|_| Refusal::new(413, "too-large", format!("a body may have at most {most} bytes")))?;
+    let begin = Instant::now();
     beside.keep_up();
     // Scores take less than what it costs to ask another thread; lists and bindings take longer.
-    let answer = if path.ends_with("/filter") || path.ends_with("/prioritize") {
-        Ok(beside.extender.answer(&method, &path, &body, now()))
+    let answer = if ["filter", "prioritize"].contains(&verb) {
+        beside.extender.answer(&method, &path, &body, now())
     } else {
         let extender = Arc::clone(&beside.extender);
-        tokio::task::spawn_blocking(move || extender.answer(&method, &path, &body, now())).await
+        let asked = tokio::task::spawn_blocking(move || extender.answer(&method, &path, &body, now())).await;
+        asked.map_err(|error| Refusal::new(500, "internal", error.to_string()))?
     };
-    match answer {
-        Ok(answer) => response(answer),
-        Err(error) => refuse(&Refusal::new(500, "internal", error.to_string())),
-    }
+    beside.service.metrics().extender.took(verb, begin.elapsed());
+    Ok(answer)
 }
 
 impl Beside {

@@ -26,7 +26,7 @@ use yardmaster_env::units::{JobId, KindId, Span, Time};
 use yardmaster_env::view::{Decision, Discipline, History, View};
 
 use super::job::Wanted;
-use super::registry::{Condensed, KnownNode, Registry};
+use super::registry::{Condensed, Place, Registry};
 use crate::policy::Mind;
 
 /// The best score of a node, as the scheduler wants it.
@@ -62,9 +62,11 @@ pub struct Outcome {
 
 /// A node of the request that can be ranked.
 struct Ranked {
-    at: usize,
-    slot: KindSlot,
+    /// Its position in the request.
+    at: u32,
+    /// Devices that it is left with.
     left: u32,
+    slot: u16,
     in_rack: bool,
 }
 
@@ -81,25 +83,26 @@ impl Scorer {
         self.mind = mind;
     }
 
-    /// One score for each name, from 0 to [`HIGHEST`].
+    /// One score for each of `count` names, from 0 to [`HIGHEST`].
     pub fn score<'n>(
         &mut self,
         registry: &Registry,
         wanted: &Wanted,
-        names: impl Iterator<Item = &'n str>,
+        (names, count): (impl Iterator<Item = &'n str>, usize),
         now: Time,
     ) -> (Vec<u8>, Outcome) {
-        let mut scores = Vec::with_capacity(names.size_hint().0);
-        let (mut ranked, mut outcome) = (Vec::new(), Outcome::default());
-        for (at, name) in names.enumerate() {
-            scores.push(0);
-            let Some(node) = registry.node(name) else {
-                outcome.unknown += 1;
-                continue;
-            };
-            outcome.known += 1;
-            ranked.extend(rank(registry, wanted, node).map(|rank| Ranked { at, ..rank }));
+        let (mut ranked, mut outcome) = (Vec::with_capacity(count), Outcome::default());
+        let drawn = wanted.group.as_deref().map_or_else(Vec::new, |group| registry.racks_of(group));
+        let (mut walk, places, mut all) = (registry.walk(), registry.places(), 0);
+        for name in names {
+            match walk.find(name) {
+                None => outcome.unknown += 1,
+                Some(number) => ranked.extend(rank(&places[number], wanted, &drawn, all)),
+            }
+            all += 1;
         }
+        outcome.known = all as usize - outcome.unknown;
+        let mut scores = vec![0; all as usize];
         if let Some(condensed) = registry.condensed().filter(|_| wanted.devices > 0 && !ranked.is_empty()) {
             let (by_kind, would_wait) = self.ask(condensed, wanted, &ranked, now);
             outcome.would_wait = would_wait;
@@ -117,7 +120,7 @@ impl Scorer {
         now: Time,
     ) -> (Vec<Option<f64>>, bool) {
         let mut offered = vec![false; condensed.cluster.kinds().len()];
-        ranked.iter().for_each(|node| offered[node.slot] = true);
+        ranked.iter().for_each(|node| offered[usize::from(node.slot)] = true);
         // The scheduler vouches that the pod fits its nodes; what is known of what runs there may be older.
         let mut free = Free { by_group: condensed.free.clone(), by_kind: condensed.free_by_kind.clone() };
         for (slot, _) in offered.iter().enumerate().filter(|(_, offered)| **offered) {
@@ -209,16 +212,12 @@ impl Condensed {
     }
 }
 
-/// What ranks a node within its kind; `None` where its kind is not known or it has too few devices.
-fn rank(registry: &Registry, wanted: &Wanted, node: &KnownNode) -> Option<Ranked> {
-    let slot = registry.condensed()?.cluster.kinds().binary_search(&node.kind?).ok()?;
-    if node.devices < wanted.devices {
-        return None;
-    }
-    let left = node.free().saturating_sub(wanted.devices);
-    let in_rack = wanted.group.as_deref().zip(node.rack.as_deref());
-    let in_rack = in_rack.is_some_and(|(group, rack)| registry.is_in_rack(group, rack));
-    Some(Ranked { at: 0, slot, left, in_rack })
+/// What ranks a node within its kind; `None` where its kind is not known or it has too few devices. `drawn` tells by rack
+/// whether the pod is drawn there.
+fn rank(place: &Place, wanted: &Wanted, drawn: &[bool], at: u32) -> Option<Ranked> {
+    let slot = place.slot.filter(|_| place.devices >= wanted.devices)?;
+    let in_rack = place.rack.is_some_and(|rack| drawn.get(rack as usize) == Some(&true));
+    Some(Ranked { at, left: place.free.saturating_sub(wanted.devices), slot, in_rack })
 }
 
 /// The highest logit of each kind, and whether waiting has a higher one.
@@ -266,11 +265,15 @@ fn points(by_kind: &[Option<f64>]) -> Vec<u8> {
 fn spread(ranked: &[Ranked], points: &[u8], scores: &mut [u8]) {
     let mut least = vec![u32::MAX; points.len()];
     for node in ranked {
-        least[node.slot] = least[node.slot].min(node.left);
+        let least = &mut least[usize::from(node.slot)];
+        *least = node.left.min(*least);
     }
-    for node in ranked.iter().filter(|node| points[node.slot] > 0) {
-        let tight = node.left == least[node.slot];
-        scores[node.at] = points[node.slot] + u8::from(tight) + u8::from(node.in_rack);
+    for node in ranked {
+        let slot = usize::from(node.slot);
+        if points[slot] > 0 {
+            let tight = node.left == least[slot];
+            scores[node.at as usize] = points[slot] + u8::from(tight) + u8::from(node.in_rack);
+        }
     }
 }
 
@@ -282,9 +285,9 @@ mod tests {
     fn no_node_of_another_kind_reaches_the_best_kind() {
         assert_eq!(points(&[Some(0.0), None, Some(0.0), Some(-0.7), Some(-30.0)]), [8, 0, 5, 2, 1]);
         assert_eq!(points(&[None, None]), [0, 0]);
-        let node = |slot, left, in_rack| Ranked { at: 0, slot, left, in_rack };
-        let nodes = [node(0, 3, false), node(1, 0, true)].into_iter().enumerate();
-        let ranked: Vec<Ranked> = nodes.map(|(at, node)| Ranked { at, ..node }).collect();
+        let ranked = [(0, 3, false), (1, 0, true)].into_iter().zip(0..);
+        let ranked = ranked.map(|((slot, left, in_rack), at)| Ranked { at, left, slot, in_rack });
+        let ranked: Vec<Ranked> = ranked.collect();
         let mut scores = [0; 2];
         spread(&ranked, &points(&[Some(1.0), Some(0.999)]), &mut scores);
         assert_eq!(scores, [9, 7]);

@@ -67,7 +67,9 @@ impl Client {
     pub fn new(url: &str) -> Result<Client, String> {
         let base = url.trim_end_matches('/').to_owned();
         let uri: Uri = base.parse().map_err(|error| format!("{url:?} is no address: {error}"))?;
-        if uri.scheme_str() != Some("http") || uri.authority().is_none() {
+        let authority = uri.authority().filter(|_| uri.scheme_str() == Some("http"));
+        // A port that is no number is no port to the parser, and port 80 to the connector.
+        if authority.is_none_or(|all| all.port().is_none() && all.as_str() != all.host()) {
             return Err(format!("{url:?}: give an address of the form http://host:port"));
         }
         let mut connector = HttpConnector::new();

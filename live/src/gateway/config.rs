@@ -184,7 +184,9 @@ impl RawConfig {
         let mut backends: Vec<Option<Client>> = vec![None; nodes.len()];
         for RawBackend { node, url } in &self.backends {
             let at = nodes.iter().position(|known| known.name == *node);
-            let at = at.ok_or_else(|| bad(format!("backend {node:?} is no node of {}", self.scenario)))?;
+            let known = || nodes.iter().map(|known| known.name.as_str()).collect::<Vec<_>>().join(", ");
+            let none = || format!("backend {node:?} is no node of {}, which has {}", self.scenario, known());
+            let at = at.ok_or_else(|| bad(none()))?;
             let client = Client::new(url).map_err(|why| bad(format!("backend {node:?}: {why}")))?;
             if backends[at].replace(client).is_some() {
                 return Err(bad(format!("backend {node:?} is named twice")));

@@ -109,6 +109,8 @@ pub(super) struct Dispatcher {
     batches: HashMap<u64, Launch>,
     /// Earliest first; those that have been answered since are skipped.
     expiries: BinaryHeap<Reverse<(Time, Ticket)>>,
+    /// Those that have come since the policy was last asked, oldest first.
+    fresh: Vec<Ticket>,
 }
 
 impl Dispatcher {
@@ -121,7 +123,7 @@ impl Dispatcher {
         let (scenario, models) = (&shared.config.scenario, &shared.config.models);
         let ids: Vec<_> = models.iter().map(|model| model.id).collect();
         let state = State::new(scenario.catalog(), scenario.cluster().clone(), &ids);
-        let (pending, tickets, batches, expiries) = Default::default();
+        let (pending, tickets, batches, expiries, fresh) = Default::default();
         let begin = Instant::now();
         Dispatcher {
             shared,
@@ -135,6 +137,7 @@ impl Dispatcher {
             tickets,
             batches,
             expiries,
+            fresh,
         }
     }
 
@@ -160,6 +163,7 @@ impl Dispatcher {
                 self.handle(event);
             }
             let until = self.decide();
+            self.turn_away();
             wake = [until, self.next_expiry()].into_iter().flatten().min();
         }
         self.give_up();
@@ -183,9 +187,11 @@ impl Dispatcher {
     fn arrive(&mut self, arrival: Arrival) {
         let Arrival { number, model, row, deadline, reply } = arrival;
         let raw = &self.shared.config.raw;
+        // What could start at once does not count yet: the policy has not been asked.
+        let most = raw.max_queue + self.state.room(model);
         let refusal = if !self.state.is_served(model) {
             Some((Failure::Down, "unavailable"))
-        } else if self.state.waiting(model) >= raw.max_queue {
+        } else if self.state.waiting(model) >= most {
             Some((Failure::Full, "full"))
         } else {
             None
@@ -207,7 +213,19 @@ impl Dispatcher {
         self.expiries.push(Reverse((expires, ticket)));
         let pending = Pending { number, model, row, reply, arrival: now, deadline, expires, attempts: 0 };
         self.pending.insert(ticket, pending);
+        self.fresh.push(ticket);
         self.count_waiting(model);
+    }
+
+    /// Refuses the youngest of those that have just come where more wait than may, now that the policy has been asked.
+    fn turn_away(&mut self) {
+        let most = self.shared.config.raw.max_queue;
+        for ticket in std::mem::take(&mut self.fresh).into_iter().rev() {
+            let Some(model) = self.pending.get(&ticket).map(|pending| pending.model) else { continue };
+            if self.state.waiting(model) > most && self.state.withdraw(ticket) {
+                self.fail(ticket, Failure::Full, "full");
+            }
+        }
     }
 
     /// A request that waits leaves its queue; one that is being served is served for nobody.

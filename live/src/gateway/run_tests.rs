@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicU32;
 
-use axum::extract::State as Shared;
+use axum::extract::State as Extract;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -34,11 +34,11 @@ async fn metadata() -> Json<Value> {
     Json(json!({ "name": "m", "inputs": tensor("x"), "outputs": tensor("y") }))
 }
 
-async fn ready(Shared(fake): Shared<Arc<Fake>>) -> StatusCode {
+async fn ready(Extract(fake): Extract<Arc<Fake>>) -> StatusCode {
     if fake.fails.load(Ordering::Relaxed) { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK }
 }
 
-async fn infer(Shared(fake): Shared<Arc<Fake>>, Json(body): Json<Value>) -> Response {
+async fn infer(Extract(fake): Extract<Arc<Fake>>, Json(body): Json<Value>) -> Response {
     fake.batches.fetch_add(1, Ordering::Relaxed);
     tokio::time::sleep(Duration::from_millis(fake.pace_ms)).await;
     if fake.fails.load(Ordering::Relaxed) {
@@ -241,6 +241,39 @@ async fn a_full_queue_refuses_and_a_hang_ends() {
     others.sort_unstable();
     // Two wait as long as they may, the others find no room.
     assert_eq!((first, others), (502, vec![429, 429, 429, 504, 504]));
+}
+
+/// Twelve at once, before the policy has been asked: a device takes eight of them, two may wait.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_burst_fills_the_free_devices_before_the_queue() {
+    let fakes = [fake(50)];
+    let backends = vec![RawBackend { node: "a".into(), url: serve(&fakes[0]).await }];
+    let models = vec![RawModel { name: "m".into(), deadline_ms: None }];
+    let raw = RawConfig { max_queue: 2, ..RawConfig::new("two".into(), backends, models) };
+    let config = raw.check(scenario(), "test").unwrap();
+    let meta = config.backends[0].as_ref().unwrap().model("m", PATIENCE).await.unwrap();
+    let row = || tensor::Row::example(&meta).unwrap();
+    let decider = Decider::new(registry::build("fcfs").unwrap(), registry::build("mct").unwrap(), HOLD);
+    let stats = Stats::new("fcfs", ["m"].into_iter(), ["a", "b"].into_iter());
+    let (sender, events) = std::sync::mpsc::channel();
+    sender.send(Event::Health { node: 0, up: true }).unwrap();
+    let mut answers = Vec::new();
+    for number in 0..12 {
+        let (reply, answer) = oneshot::channel();
+        let arrival = dispatch::Arrival { number, model: 0, row: row(), deadline: None, reply };
+        sender.send(Event::Arrive(arrival)).unwrap();
+        answers.push(answer);
+    }
+    let shared = Arc::new(Shared { metas: vec![OnceLock::from(meta)], config, stats });
+    let dispatcher = Dispatcher::new(shared, decider, (sender.clone(), events), Handle::current());
+    let thread = std::thread::spawn(|| dispatcher.run());
+    let ends = futures(answers.into_iter()).await;
+    let batches: Vec<Option<usize>> =
+        ends.into_iter().map(|end| end.unwrap().map(|answered| answered.batch).ok()).collect();
+    assert_eq!(batches[..8], [Some(8); 8]);
+    assert_eq!(batches[8..], [Some(2), Some(2), None, None], "the youngest are turned away");
+    sender.send(Event::GiveUp).unwrap();
+    thread.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,6 +149,13 @@ impl State {
         self.streams[self.stream_of[model]].queue.len()
     }
 
+    /// How many requests of a model could start now at most, were all free devices given to it.
+    pub fn room(&self, model: usize) -> usize {
+        let stream = self.stream_of[model];
+        let free = self.free_by_kind.iter().enumerate();
+        free.map(|(slot, &free)| free as usize * self.timing.max_batch(stream, slot) as usize).sum()
+    }
+
     /// Takes a request that waits out of its queue; `false` if it does not wait.
     pub fn withdraw(&mut self, ticket: Ticket) -> bool {
         let Some((stream, at)) = self.find(ticket) else { return false };

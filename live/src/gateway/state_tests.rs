@@ -63,6 +63,7 @@ fn a_batch_takes_the_oldest_and_frees_its_device_when_it_ends() {
     let Step::Start(launch) = decider.next(&mut state, millis(3)) else { panic!("a device is free") };
     assert_eq!((launch.node, launch.model, &launch.members), (0, 0, &tickets));
     assert_eq!(decider.next(&mut state, millis(3)), Step::Wait(None), "nothing waits");
+    assert_eq!((state.room(0), state.room(1)), (4, 0), "the slow one is left, which runs one of them");
     let other = state.arrive(millis(4), 1, None);
     assert_eq!(decider.next(&mut state, millis(4)), Step::Wait(None), "only the other runs it");
     state.finish(launch.sequence);

@@ -1,5 +1,6 @@
 //! Clusters that have been registered, with the last state of each.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,13 +13,25 @@ pub const MOST: usize = 1024;
 #[derive(Debug)]
 pub struct Registered {
     site: Arc<Site>,
-    last: Mutex<Last>,
+    last: Mutex<Option<Present>>,
 }
 
-#[derive(Debug, Default)]
-struct Last {
-    state: Option<State>,
-    snapshot: Option<Arc<Snapshot>>,
+/// What a caller tells of the present.
+#[derive(Debug)]
+pub enum News {
+    /// All of it.
+    State(Box<State>),
+    /// What has changed since the last state.
+    Delta(Box<Delta>),
+}
+
+/// The last state.
+#[derive(Clone, Debug)]
+struct Present {
+    state: Arc<State>,
+    /// The change that led to it, unless it was sent whole.
+    delta: Option<Arc<Delta>>,
+    snapshot: Arc<Snapshot>,
 }
 
 /// Why a state is not decided about.
@@ -34,6 +47,12 @@ pub enum StateError {
         sequence: u64,
         /// Of the last.
         last: u64,
+    },
+    /// Another one than the last, under the same number.
+    #[error("sequence {sequence} was another state: count on for a new one; only the same may be sent again")]
+    Renumbered {
+        /// Of both.
+        sequence: u64,
     },
     /// A change of nothing.
     #[error("there is no state that this could be a change of: send a whole one first")]
@@ -51,42 +70,80 @@ impl Registered {
         &self.site
     }
 
-    /// A whole state. What has arrived before is remembered, where the state does not tell it.
+    /// Takes in what is so now, which is the last state from then on. What has arrived before is remembered, where it is
+    /// not told. What was told last may be told again, by a caller who got no answer: it is the same snapshot.
     ///
     /// # Errors
-    /// A state that cannot be, or that has been overtaken; the last one then stays.
-    pub fn put(&self, state: State) -> Result<Arc<Snapshot>, StateError> {
+    /// A state that cannot be or that has been overtaken, a change of nothing. The last state then stays.
+    pub fn take(&self, news: News) -> Result<Arc<Snapshot>, StateError> {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = last.state.as_ref().map_or(0, |state| state.sequence);
-        if state.sequence <= before && state.sequence > 0 {
-            return Err(StateError::Overtaken { sequence: state.sequence, last: before });
+        if let Some(before) = &*last {
+            if before.is_of(&news) {
+                return Ok(Arc::clone(&before.snapshot));
+            }
+            news.check_count(before.state.sequence)?;
         }
-        let snapshot = Arc::new(match &last.snapshot {
-            Some(before) => Snapshot::after(before, &state)?,
-            None => Snapshot::new(&self.site, &state)?,
-        });
-        *last = Last { state: Some(state), snapshot: Some(Arc::clone(&snapshot)) };
-        Ok(snapshot)
+        let present = news.after(last.as_ref(), &self.site)?;
+        Ok(Arc::clone(&last.insert(present).snapshot))
     }
 
-    /// A change of the last state.
+    /// The snapshot that [`Registered::take`] would make of it, for whoever only wants to look: the last state stays what
+    /// it is, and a whole state may have any number.
     ///
     /// # Errors
-    /// As [`Registered::put`]; there is no last state.
-    pub fn change(&self, delta: Delta) -> Result<Arc<Snapshot>, StateError> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(state), Some(before)) = (&last.state, &last.snapshot) else {
-            return Err(StateError::NoState);
-        };
-        if delta.sequence <= state.sequence && state.sequence > 0 {
-            return Err(StateError::Overtaken { sequence: delta.sequence, last: state.sequence });
+    /// A state that cannot be, a change of nothing.
+    pub fn look(&self, news: News) -> Result<Arc<Snapshot>, StateError> {
+        // A copy, as decisions should not wait for this.
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match &last {
+            Some(before) if before.is_of(&news) => Ok(Arc::clone(&before.snapshot)),
+            before => Ok(news.after(before.as_ref(), &self.site)?.snapshot),
         }
-        let mut state = state.clone();
-        // What was told of the past is in the last snapshot, to which arrivals are added.
-        state.advance(delta)?;
-        let snapshot = Arc::new(Snapshot::after(before, &state)?);
-        *last = Last { state: Some(state), snapshot: Some(Arc::clone(&snapshot)) };
-        Ok(snapshot)
+    }
+}
+
+impl News {
+    /// Refuses what is not newer than the last state. A whole state may leave off counting, a change of a state that is
+    /// counted may not.
+    fn check_count(&self, last: u64) -> Result<(), StateError> {
+        let (sequence, counts) = match self {
+            News::State(state) => (state.sequence, state.sequence > 0),
+            News::Delta(delta) => (delta.sequence, true),
+        };
+        match sequence.cmp(&last) {
+            Ordering::Less if counts => Err(StateError::Overtaken { sequence, last }),
+            Ordering::Equal if last > 0 => Err(StateError::Renumbered { sequence }),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(self, before: Option<&Present>, site: &Arc<Site>) -> Result<Present, StateError> {
+        let (state, delta) = match (self, before) {
+            (News::State(state), _) => (*state, None),
+            (News::Delta(delta), Some(before)) => {
+                let mut state = State::clone(&before.state);
+                // What was told of the past is in the last snapshot, to which arrivals are added.
+                state.advance(Delta::clone(&delta))?;
+                (state, Some(Arc::from(delta)))
+            }
+            (News::Delta(_), None) => return Err(StateError::NoState),
+        };
+        let snapshot = match before {
+            Some(before) => Snapshot::after(&before.snapshot, &state)?,
+            None => Snapshot::new(site, &state)?,
+        };
+        Ok(Present { state: Arc::new(state), delta, snapshot: Arc::new(snapshot) })
+    }
+}
+
+impl Present {
+    /// Whether it is just what these news have made of the state before.
+    fn is_of(&self, news: &News) -> bool {
+        match (news, &self.delta) {
+            (News::State(state), None) => *self.state == **state,
+            (News::Delta(told), Some(known)) => **known == **told,
+            _ => false,
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::policy::Source;
 
+/// A token with fewer characters can be guessed.
+pub const SHORTEST_TOKEN: usize = 16;
+
 /// Settings of a service.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -113,7 +116,7 @@ impl Config {
         if !self.listen.ip().is_loopback() && !knows && !self.allow_unauthenticated {
             return Err(ConfigError::Unauthenticated { listen: self.listen });
         }
-        if let Some(token) = self.tokens.iter().find(|token| token.len() < 16) {
+        if let Some(token) = self.tokens.iter().find(|token| token.len() < SHORTEST_TOKEN) {
             return Err(ConfigError::ShortToken { length: token.len() });
         }
         if self.deadline.is_zero() || self.patience.is_zero() {
@@ -135,7 +138,7 @@ pub enum ConfigError {
         listen: SocketAddr,
     },
     /// A token that can be guessed.
-    #[error("a token of {length} characters can be guessed, it must have at least 16")]
+    #[error("a token of {length} characters can be guessed, it must have at least {SHORTEST_TOKEN}")]
     ShortToken {
         /// Its length.
         length: usize,

@@ -7,6 +7,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use crate::extender::metrics::ExtenderMetrics;
+
 /// Upper bounds of the latency histogram, in seconds.
 const BUCKETS: [f64; 14] =
     [25e-6, 50e-6, 100e-6, 200e-6, 400e-6, 800e-6, 1.6e-3, 3.2e-3, 6.4e-3, 12.8e-3, 25e-3, 50e-3, 0.1, 1.0];
@@ -31,6 +33,7 @@ pub struct Metrics {
     pub ready: IntGauge,
     pub policy: GaugeVec,
     pub started: Gauge,
+    pub extender: ExtenderMetrics,
 }
 
 impl Metrics {
@@ -111,6 +114,7 @@ impl Metrics {
             )?,
             ready: gauge("ready", "1 once the policy was verified")?,
             policy: gauges("policy_info", "1 for the policies that are loaded", &["role", "name", "digest"])?,
+            extender: ExtenderMetrics::new(&registry)?,
             latency,
             started,
             registry,

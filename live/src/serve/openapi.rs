@@ -10,10 +10,10 @@ pub const ROUTES: [Route; 10] = [
     (
         "post",
         "/v1/decide",
-        "Decides about a state: {cluster | handle, state | delta, most?, taken_unix_ms?}",
+        "Decides about a state: {cluster | handle, state | delta, most?, taken_unix_ms?}; the last one may be sent again",
         true,
     ),
-    ("post", "/v1/explain", "Explains what the policy would decide about a state", true),
+    ("post", "/v1/explain", "Explains what the policy would decide about a state, and changes nothing", true),
     ("get", "/v1/clusters", "Lists the registered clusters", false),
     ("post", "/v1/clusters", "Registers a cluster and gives its handle", true),
     ("get", "/v1/policies", "The active policy and the shadows, with digests and cards", false),

@@ -12,7 +12,7 @@ use yardmaster_agent::registry;
 use yardmaster_env::snapshot::{ClusterSpec, Delta, Site, Snapshot, State, Told};
 
 use super::breaker::{Breaker, Circuit};
-use super::clusters::{Clusters, Registered, StateError};
+use super::clusters::{Clusters, News, Registered, StateError};
 use super::config::Config;
 use super::metrics::Metrics;
 use super::shadow::Shadows;
@@ -87,6 +87,7 @@ impl From<StateError> for Refusal {
         match &why {
             StateError::Snapshot(_) => Refusal::new(422, "invalid", why.to_string()),
             StateError::Overtaken { .. } => Refusal::new(409, "stale", why.to_string()),
+            StateError::Renumbered { .. } => Refusal::new(409, "renumbered", why.to_string()),
             StateError::NoState => Refusal::new(409, "no-state", why.to_string()),
         }
     }
@@ -252,19 +253,19 @@ impl Service {
         Ok(handle)
     }
 
-    /// The snapshot that is asked about, with the handle of its cluster.
-    fn snapshot(&self, question: &mut Question) -> Result<(String, Arc<Snapshot>), Refusal> {
-        if let Some(taken) = question.taken_unix_ms {
-            let age = unix_ms().saturating_sub(taken);
-            if u128::from(age) > self.config.max_age.as_millis() {
-                let most = self.config.max_age.as_millis();
-                return Err(Refusal::new(
-                    409,
-                    "stale",
-                    format!("the state is {age} ms old, the limit is {most} ms"),
-                ));
-            }
+    /// Refuses a state that was taken too long ago, if its sender says when.
+    fn check_age(&self, question: &Question) -> Result<(), Refusal> {
+        let Some(taken) = question.taken_unix_ms else { return Ok(()) };
+        let (age, most) = (unix_ms().saturating_sub(taken), self.config.max_age.as_millis());
+        if u128::from(age) > most {
+            let message = format!("the state is {age} ms old, the limit is {most} ms");
+            return Err(Refusal::new(409, "stale", message));
         }
+        Ok(())
+    }
+
+    /// What is asked about: the handle of a cluster, the cluster, and what is told of it.
+    fn subject(&self, question: &mut Question) -> Result<(String, Arc<Registered>, News), Refusal> {
         let (handle, registered) = match (&question.handle, question.cluster.take()) {
             (Some(handle), None) => {
                 let unknown = || {
@@ -281,12 +282,12 @@ impl Service {
             }
             _ => return Err(Refusal::new(400, "malformed", "give either `handle` or `cluster`")),
         };
-        let snapshot = match (question.state.take(), question.delta.take()) {
-            (Some(state), None) => registered.put(*state)?,
-            (None, Some(delta)) => registered.change(*delta)?,
+        let news = match (question.state.take(), question.delta.take()) {
+            (Some(state), None) => News::State(state),
+            (None, Some(delta)) => News::Delta(delta),
             _ => return Err(Refusal::new(400, "malformed", "give either `state` or `delta`")),
         };
-        Ok((handle, snapshot))
+        Ok((handle, registered, news))
     }
 
     /// Decides; the answer is JSON.
@@ -295,7 +296,9 @@ impl Service {
     /// A question that cannot be answered.
     pub async fn decide(&self, body: &[u8], asked: Instant) -> Result<String, Refusal> {
         let mut question: Question = parse(body)?;
-        let (handle, snapshot) = self.snapshot(&mut question)?;
+        self.check_age(&question)?;
+        let (handle, cluster, news) = self.subject(&mut question)?;
+        let snapshot = cluster.take(news)?;
         let most = question.most.unwrap_or(1).clamp(1, 4096);
         let loaded = self.policy.load_full();
         let (decided, fallback_reason) = match self.ask(&snapshot, &loaded, most, asked).await {
@@ -431,13 +434,14 @@ impl Service {
         self.disabled.load(Ordering::Relaxed)
     }
 
-    /// Explains what the policy would decide; without effect on anything.
+    /// Explains what the policy would decide, or has just decided; without effect on anything.
     ///
     /// # Errors
     /// A question that cannot be answered; a policy that is a rule.
     pub fn explain(&self, body: &[u8]) -> Result<Explained, Refusal> {
         let mut question: Question = parse(body)?;
-        let (_, snapshot) = self.snapshot(&mut question)?;
+        let (_, cluster, news) = self.subject(&mut question)?;
+        let snapshot = cluster.look(news)?;
         let failed = |why: &dyn std::fmt::Display| Refusal::new(500, "internal", why.to_string());
         let mut mind = self.policy.load().mind().map_err(|why| failed(&why))?;
         let no_net =

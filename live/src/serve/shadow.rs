@@ -35,6 +35,11 @@ impl Shadows {
         let minds = loaded.iter().map(|loaded| loaded.mind().map(|mind| (loaded.name().to_owned(), mind)));
         let minds: Vec<(String, Mind)> = minds.collect::<Result<_, _>>()?;
         let regret = Regret::new(TAIL)?;
+        for loaded in &loaded {
+            // From the first, so that a rate can be taken of differences that there have not been.
+            metrics.shadow_compared.with_label_values(&[loaded.name()]);
+            metrics.shadow_differs.with_label_values(&[loaded.name()]);
+        }
         let (seen, receiver) = sync_channel(WAITING);
         let counts = metrics.clone();
         let started = std::thread::Builder::new()

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
@@ -29,7 +29,10 @@ fn failed(path: &Path, why: &impl ToString) -> TlsError {
 /// Files that are not there, or do not go together.
 pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|why| failed(&tls.key, &why))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|why| match why {
+        pem::Error::NoItemsFound => failed(&tls.key, &"it has no private key in PEM form"),
+        why => failed(&tls.key, &why),
+    })?;
     let builder = ServerConfig::builder();
     let builder = match &tls.client_ca {
         None => builder.with_no_client_auth(),
@@ -42,7 +45,9 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, TlsError> {
             builder.with_client_cert_verifier(verifier.map_err(|why| failed(path, &why))?)
         }
     };
-    let config = builder.with_single_cert(chain, key).map_err(|why| failed(&tls.certificate, &why))?;
+    let apart = |why| format!("does not go with the key in {}: {why}", tls.key.display());
+    let config = builder.with_single_cert(chain, key);
+    let config = config.map_err(|why| failed(&tls.certificate, &apart(why)))?;
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
@@ -50,7 +55,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found = CertificateDer::pem_file_iter(path).map_err(|why| failed(path, &why))?;
     let found: Result<Vec<_>, _> = found.collect();
     match found {
-        Ok(found) if found.is_empty() => Err(failed(path, &"it has no certificate")),
+        Ok(found) if found.is_empty() => Err(failed(path, &"it has no certificate in PEM form")),
         Ok(found) => Ok(found),
         Err(why) => Err(failed(path, &why)),
     }

@@ -9,6 +9,7 @@ use serde_json::json;
 use yardmaster_live::load::client::Client;
 
 use super::{Server, question};
+use crate::support::Bench;
 
 #[test]
 fn without_a_token_nothing_is_told_but_that_it_lives() {
@@ -37,6 +38,24 @@ fn beyond_loopback_strangers_are_not_let_in_unless_that_is_said() {
         .unwrap();
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && text.contains("--allow-unauthenticated"), "{text}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_by_name() {
+    let bench = Bench::new();
+    bench.put("tokens", "0123456789abcdef\n\nshort\n");
+    bench.put("empty", "\n");
+    let refused = |options: &str, why: &str| {
+        let text = bench.fails(&format!("serve {options}"));
+        assert!(text.contains(why), "{options}: {text}");
+    };
+    refused("--policy mct --token-file tokens", "line 3 of tokens is a token of 5 characters");
+    refused("--policy mct --token-file empty", "empty has no token");
+    refused("--policy mct --token-file nowhere", "cannot read nowhere");
+    refused("--policy mct --listen localhost:7077", "such as 127.0.0.1:7077");
+    refused("--policy mct --deadline-ms 0", "--deadline-ms and --patience-s must be above 0");
+    refused("--policy mct --fallback nothing", "unknown policy \"nothing\"");
+    refused("", "--policy <NAME>|--checkpoint <FILE>");
 }
 
 #[test]

@@ -83,7 +83,46 @@ fn a_scheduler_needs_a_token_as_everybody_does() {
 }
 
 #[test]
+fn what_a_scheduler_asks_is_counted_where_the_service_counts() {
+    let folder = state();
+    let off = folder.path().join("off");
+    let server = start(&folder, &["--disable-file", off.to_str().unwrap()]);
+    let of = |name: &str| server.metric(&format!("yardmaster_extender_{name}"));
+    assert!(
+        server.get("/metrics").text().contains("yardmaster_extender_fallbacks_total{reason=\"panic\"} 0\n")
+    );
+    for _ in 0..3 {
+        value(&server.post("/k8s/filter", &request()));
+    }
+    value(&server.post("/k8s/prioritize", &request()));
+    assert_eq!(server.post("/k8s/prioritize", &json!({})).status, 400);
+    let told = value(&server.post("/k8s/filter", &json!({})));
+    assert_ne!(told["Error"], "", "an error that is told with status 200");
+    assert_eq!(of("requests_total{result=\"ok\",verb=\"filter\"}"), 3.0);
+    assert_eq!(of("requests_total{result=\"error\",verb=\"filter\"}"), 1.0);
+    assert_eq!(of("requests_total{result=\"error\",verb=\"prioritize\"}"), 1.0);
+    // Of six nodes one has no device, another one is not known.
+    assert_eq!(
+        (of("candidates_total{result=\"kept\"}"), of("candidates_total{result=\"filtered\"}")),
+        (15.0, 3.0)
+    );
+    assert_eq!(
+        (of("candidates_total{result=\"scored\"}"), of("candidates_total{result=\"unknown\"}")),
+        (5.0, 1.0)
+    );
+    assert_eq!(of("seconds_count{verb=\"filter\"}"), 4.0);
+    assert_eq!(of("seconds_bucket{verb=\"filter\",le=\"+Inf\"}"), 4.0);
+    assert_eq!(of("fallbacks_total{reason=\"disabled\"}"), 0.0);
+    std::fs::write(&off, "").unwrap();
+    server.until("the fallback scores", |server| {
+        value(&server.post("/k8s/prioritize", &request()));
+        of("fallbacks_total{reason=\"disabled\"}") > 0.0
+    });
+}
+
+#[test]
 fn without_the_option_there_are_no_verbs() {
     let server = Server::start(&["--policy", "mct"]);
+    assert!(!server.get("/metrics").text().contains("extender"));
     assert_eq!(server.post("/k8s/filter", &request()).status, 404);
 }
