@@ -263,23 +263,3 @@ fn dropping_needs_an_objective_that_counts_it() {
     let error = world.with_serving(catalog, Serving { late: Late::Drop, ..Serving::default() }).unwrap_err();
     assert_eq!(error, WorldError::DropsCostNothing { objective: "completion-time" });
 }
-
-#[test]
-fn who_always_waits_is_made_to_serve_in_the_end() {
-    let scenario = yardmaster_env::spec::builtin("serving-burst").unwrap();
-    let world = scenario.world(yardmaster_env::spec::Split::Validation.seed(1, 0)).unwrap();
-    let mut sim = Simulator::new(Arc::new(world));
-    let (mut candidates, mut waits) = (Candidates::default(), 0_u64);
-    while let Some(view) = sim.next_decision() {
-        candidates.fill(&view);
-        let decision = match view.may_wait {
-            true => Decision::Wait { until: None },
-            false => candidates.decision(&view, 0).unwrap(),
-        };
-        waits += u64::from(view.may_wait);
-        sim.apply(decision).unwrap();
-    }
-    let count = sim.records().len();
-    assert!(sim.records().iter().all(|record| record.state == State::Finished), "{count} requests");
-    assert!(waits > 1000 && waits < 1000 * count as u64, "{waits} waits");
-}

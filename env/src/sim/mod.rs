@@ -60,9 +60,6 @@ pub use usage::{Rates, Usage, Waste};
 pub use world::{RoundRules, World};
 pub use world_error::WorldError;
 
-/// Waits in a row for nothing at all, after which something has to be started: more than any rule that fills batches makes.
-const MAX_IDLE_WAITS: u32 = 1000;
-
 /// One simulation. Cloning it is cheap enough for look-ahead: the world is shared.
 #[derive(Clone, Debug)]
 pub struct Simulator {
@@ -75,8 +72,6 @@ pub struct Simulator {
     finishes: Finishes,
     deadlines: Deadlines,
     wake: Option<Time>,
-    /// Waits in a row that nothing else could end.
-    idle_waits: u32,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
     queue: Line,
@@ -126,7 +121,6 @@ impl Simulator {
             finishes: Finishes::default(),
             deadlines: Deadlines::default(),
             wake: None,
-            idle_waits: 0,
             waiting: false,
             queue: Line::new(&world),
             streams,
@@ -192,7 +186,6 @@ impl Simulator {
             Decision::Wait { until } => {
                 self.referee().check_wait(until)?;
                 self.waiting = true;
-                self.idle_waits = if self.anything_ahead() { 0 } else { self.idle_waits + 1 };
                 self.wake = until.or_else(|| self.world.hold.map(|hold| self.now + hold));
             }
         }
@@ -270,21 +263,7 @@ impl Simulator {
 
     fn may_wait(&self) -> bool {
         !self.world.discipline.commits()
-            && (self.may_hold() || !self.running.is_empty() || self.next_node_event().is_some())
-    }
-
-    /// Whether a policy may let time go by though nothing runs. One that goes on waiting when nothing more is to come would
-    /// never end an episode.
-    fn may_hold(&self) -> bool {
-        self.world.hold.is_some() && self.idle_waits < MAX_IDLE_WAITS
-    }
-
-    /// Whether anything will happen but that a wait ends.
-    fn anything_ahead(&mut self) -> bool {
-        let fetched = self.data.as_ref().and_then(DataPlane::next);
-        [self.next_arrival(), self.finishes.next(), self.next_expiry(), fetched, self.next_node_event()]
-            .into_iter()
-            .any(|time| time.is_some())
+            && (self.world.hold.is_some() || !self.running.is_empty() || self.next_node_event().is_some())
     }
 
     /// Discipline `free`: all events of a moment happen before anything is decided in it.
