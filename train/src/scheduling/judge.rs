@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use yardmaster_agent::evaluate::{Contestant, Row, evaluate};
+use rayon::prelude::*;
+use yardmaster_agent::comparison::rows;
+use yardmaster_agent::evaluate::{Contestant, Played, Row, evaluate};
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::registry;
 use yardmaster_agent::tuned;
@@ -18,6 +20,9 @@ use crate::trainer::{Validate, Validation};
 const RIVALS: usize = 6;
 /// Base of the validation seeds; a setting that must not change, or scores of old runs mean something else.
 pub(super) const VALIDATION_BASE: u64 = 0;
+
+/// Ratio to the best rule that a policy is said to have if it does not play its episodes to the end.
+const HOPELESS: f64 = 1000.0;
 
 /// What validation in one scenario found.
 struct Verdict {
@@ -66,9 +71,21 @@ impl Judge {
     /// The policy's mean, its ratio to the best rule's, and what goes into the log.
     fn judge(&self, net: &PolicyNet) -> Result<Verdict> {
         let contestant = Contestant::learned("learned", Arc::new(net.clone()), &self.prior)?;
-        let Some(row) = self.rows(&[contestant])?.pop() else { bail!("there is one row a contestant") };
         let best = self.rules.iter().map(|row| row.mean).fold(f64::INFINITY, f64::min);
         let named = |metric: &str| format!("eval/{}/{metric}", self.scenario.spec().name);
+        let play = |seed: &u64| contestant.try_play(&self.worlds[seed], *seed);
+        let episodes = match self.seeds.par_iter().map(play).collect::<Result<Vec<Played>, String>>() {
+            Ok(episodes) => episodes,
+            Err(why) => {
+                // A policy that has not learned enough yet may wait for ever.
+                eprintln!("validation in {}: {why}", self.scenario.spec().name);
+                let rows = vec![(named("ratio_to_best_heuristic"), HOPELESS)];
+                return Ok(Verdict { mean: HOPELESS * best, ratio: HOPELESS, rows });
+            }
+        };
+        let Some(row) = rows(&[contestant.with(&episodes)]).pop() else {
+            bail!("there is one row a contestant")
+        };
         let rows = vec![
             (named(self.scenario.spec().objective.name()), row.mean),
             (named("mean_jct_s"), row.metrics.mean_jct_s),
@@ -96,4 +113,27 @@ pub(super) fn validation(scenarios: &[Arc<Scenario>], prior: &str, episodes: usi
         }
         Ok(Validation { score, rows })
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use yardmaster_agent::net::{Dims, Layout, Sizes};
+    use yardmaster_env::observe::Schema;
+    use yardmaster_env::spec::builtin;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_ever_is_hopeless_and_ends_nothing() {
+        let dims = Dims::from(&Schema::current());
+        let layout = Layout::policy(&dims, &Sizes::default());
+        let mut params = vec![0.0; layout.total()];
+        params[layout.entry("wait.1.b").unwrap().offset] = 1000.0;
+        let net = PolicyNet::new(dims, Sizes::default(), 2.0, &params).unwrap();
+        let scenario = Arc::new(builtin("serving-burst").unwrap());
+        let judge = Judge::new(scenario, "mct".to_owned(), 1).unwrap();
+        let verdict = judge.judge(&net).unwrap();
+        assert_eq!(verdict.ratio, HOPELESS);
+        assert!(verdict.mean > judge.rules.iter().map(|row| row.mean).fold(0.0, f64::max));
+    }
 }
