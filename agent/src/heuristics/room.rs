@@ -8,7 +8,7 @@
 
 use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
-use yardmaster_env::units::JobId;
+use yardmaster_env::units::{JobId, Span};
 use yardmaster_env::view::{Decision, View};
 
 use super::Work;
@@ -40,7 +40,7 @@ impl Room {
         let shortest = work.shortest(view).as_secs_f64();
         let kinds = 0..view.timing.kinds();
         let waits = kinds.filter_map(|slot| self.releases.wait(slot, view.job(job).gang));
-        let wait = waits.min().map_or(f64::INFINITY, |wait| wait.as_secs_f64());
+        let wait = waits.min().map_or(f64::INFINITY, Span::as_secs_f64);
         (self.wait * wait + shortest) * libm::pow(f64::from(view.job(job).procs), self.width)
     }
 }
