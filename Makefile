@@ -18,7 +18,7 @@ SEARCH ?= $(wildcard docs/results/2026-11-21-look-ahead/rows/*.json.gz)
 # Validation episodes that the parameters of rules are chosen on.
 TUNE_EPISODES ?= 100
 
-# Every policy in checkpoints/: <scenario>:<seed>. Settings are in train/recipes; nothing else says how they were made.
+# Every policy in checkpoints/: <recipe>:<seed>. Settings are in train/recipes; nothing else says how they were made.
 CHECKPOINTS := pool12:1 gang:1 mix:1 sweeps:1 locality:1 estimates:1 shift:1 serving-swap:1 serving-burst:1 shift-serving:1
 
 YARDMASTER := target/release/yardmaster
