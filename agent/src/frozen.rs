@@ -140,7 +140,10 @@ pub enum FrozenError {
         computed: usize,
     },
     /// The policy reads other features than those that this program computes.
-    #[error("{group} feature {index} is {found}, the policy was trained on {expected}")]
+    #[error(
+        "{group} feature {index} is {found} in this program and {expected} in the policy: it needs the version it was trained \
+         with, or to be trained again"
+    )]
     Schema {
         /// Group of features.
         group: &'static str,

@@ -199,11 +199,19 @@ fn another_schema_is_refused_by_its_first_feature() {
     let mut other = schema();
     other.node[1] = "free".to_owned();
     let message = frozen().check_schema(&other).unwrap_err().to_string();
-    assert_eq!(message, "node feature 1 is `free`, the policy was trained on `n_1`");
+    assert_eq!(
+        message,
+        "node feature 1 is `free` in this program and `n_1` in the policy: it needs the version it was trained with, or to be \
+         trained again"
+    );
     let mut shorter = schema();
     shorter.pair.pop();
     let message = frozen().check_schema(&shorter).unwrap_err().to_string();
-    assert_eq!(message, "pair feature 2 is nothing, the policy was trained on `p_2`");
+    assert_eq!(
+        message,
+        "pair feature 2 is nothing in this program and `p_2` in the policy: it needs the version it was trained with, or to be \
+         trained again"
+    );
 }
 
 /// The seed of the fuzz target is a file that this version writes; `UPDATE_EXPECT=1` writes it.
