@@ -3,8 +3,8 @@
 //!
 //! Where the chosen job is started before any other, to choose one that does not fit leaves the machine to drain. Orders that
 //! look at the jobs alone (SJF, SAF, F1) do that all the time. Here the wait until enough processors should be free counts
-//! as well, as `wait` times the wait + the time the job takes, times its processors to the `width`. With a large `wait` whatever
-//! fits comes before whatever does not: list scheduling (Graham 1969), which backfills without being asked to.
+//! as well, as `wait` times the wait + the time the job takes, times its processors to the `width`. The larger `wait` is,
+//! the more what fits comes before what does not, its width apart: near list scheduling (Graham 1969), which backfills unasked.
 
 use smallvec::smallvec;
 use yardmaster_env::releases::Releases;
