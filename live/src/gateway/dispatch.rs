@@ -122,7 +122,7 @@ impl Dispatcher {
     ) -> Dispatcher {
         let (scenario, models) = (&shared.config.scenario, &shared.config.models);
         let ids: Vec<_> = models.iter().map(|model| model.id).collect();
-        let state = State::new(scenario.catalog(), scenario.cluster().clone(), &ids);
+        let state = State::new(scenario, &ids);
         let (pending, tickets, batches, expiries, fresh) = Default::default();
         let begin = Instant::now();
         Dispatcher {

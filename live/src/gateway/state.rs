@@ -3,11 +3,11 @@
 //! It has no clock and no socket: whoever calls tells the time. A caller knows its request by a [`Ticket`], which stays
 //! the same when old jobs are forgotten and the others numbered anew.
 
-use yardmaster_env::catalog::Catalog;
 use yardmaster_env::cluster::Cluster;
 use yardmaster_env::job::{Job, Task};
 use yardmaster_env::objective::Objective;
 use yardmaster_env::rules::Rules;
+use yardmaster_env::spec::Scenario;
 use yardmaster_env::timing::Timing;
 use yardmaster_env::units::{InferenceId, JobId, NodeId, Span, Time};
 use yardmaster_env::view::{Decision, Discipline, History, Running, Share, Stream, View, slot_of};
@@ -57,6 +57,7 @@ pub enum Illegal {
 /// Queues, devices and what runs on them.
 #[derive(Debug)]
 pub struct State {
+    objective: Objective,
     cluster: Cluster,
     timing: Timing,
     rules: Rules,
@@ -81,10 +82,11 @@ pub struct State {
 
 impl State {
     /// All back ends down, nothing waiting. A position in `models` names a model from here on; they are distinct.
-    pub fn new(catalog: &Catalog, cluster: Cluster, models: &[InferenceId]) -> State {
+    pub fn new(scenario: &Scenario, models: &[InferenceId]) -> State {
+        let cluster = scenario.cluster().clone();
         let example = |&model: &InferenceId| Job::new(0, Time::ZERO, Task::Request { model }, 1);
         let examples: Vec<Job> = models.iter().map(example).collect();
-        let timing = Timing::new(catalog, &cluster, &examples);
+        let timing = Timing::new(scenario.catalog(), &cluster, &examples);
         let stream_of: Vec<usize> =
             models.iter().map(|&model| timing.stream_of(model).unwrap_or_default()).collect();
         let streams: Vec<Stream> = timing.models().map(|model| Stream { model, queue: Vec::new() }).collect();
@@ -94,6 +96,7 @@ impl State {
         let (nodes, kinds) = (cluster.nodes().len(), cluster.kinds().len());
         let forecast = yardmaster_env::forecast::Forecast::new(streams.len());
         State {
+            objective: scenario.spec().objective,
             timing,
             rules: Rules::default(),
             stream_of,
@@ -251,7 +254,7 @@ impl State {
             rules: &self.rules,
             data: None,
             loads: None,
-            objective: Objective::SERVING,
+            objective: self.objective,
             discipline: Discipline::Free,
             may_wait: true,
             outlook: None,

@@ -2,7 +2,8 @@
 
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry;
-use yardmaster_env::spec::{Scenario, Split};
+use yardmaster_env::catalog::Catalog;
+use yardmaster_env::spec::Split;
 
 use super::super::decide::{Decider, Step};
 use super::*;
@@ -40,10 +41,21 @@ fn scenario() -> Scenario {
 fn state() -> State {
     let scenario = scenario();
     let models = ["a", "b"].map(|name| scenario.catalog().inference(name).unwrap());
-    let mut state = State::new(scenario.catalog(), scenario.cluster().clone(), &models);
+    let mut state = State::new(&scenario, &models);
     state.set_up(0, true);
     state.set_up(1, true);
     state
+}
+
+#[test]
+fn a_policy_is_told_what_the_scenario_is_for() {
+    let slowdown =
+        SCENARIO.replace(r#"{ kind = "misses", latency = 0.05 }"#, r#"{ kind = "slowdown", floor_s = 2.0 }"#);
+    let scenario = Scenario::parse(&slowdown, "two").unwrap();
+    let model = scenario.catalog().inference("a").unwrap();
+    let state = State::new(&scenario, &[model]);
+    assert_eq!(state.view(Time::ZERO).objective, Objective::Slowdown { floor_s: 2.0 });
+    assert_eq!(self::state().view(Time::ZERO).objective, Objective::SERVING);
 }
 
 fn millis(ms: u64) -> Time {
