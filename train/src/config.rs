@@ -67,6 +67,8 @@ pub struct Config {
     pub teach_prior: u64,
     /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior.
     pub teach_tail: u64,
+    /// Actions that are tried at most in those iterations, the likeliest: a policy takes longer to go on than a rule.
+    pub teach_tail_actions: usize,
     /// Of how many decisions of an episode the teacher is asked, about.
     pub teach_states: usize,
     /// Futures that the teacher imagines to try actions on; 0 for the one that truly comes.
@@ -138,6 +140,7 @@ impl Default for Config {
             teach: 10,
             teach_prior: 2,
             teach_tail: 0,
+            teach_tail_actions: 4,
             teach_states: 160,
             teach_futures: 0,
             teach_horizon: 40,
@@ -171,6 +174,7 @@ impl Config {
             ("validation_episodes", self.validation_episodes),
             ("teach_states", self.teach_states),
             ("teach_actions", self.teach_actions),
+            ("teach_tail_actions", self.teach_tail_actions),
             ("teach_minibatch", self.teach_minibatch),
             ("minibatch", self.minibatch),
         ] {

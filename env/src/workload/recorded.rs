@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{WorkloadError, check};
 use super::random::Random;
-use crate::job::Workload;
+use crate::job::{Job, Workload};
 use crate::spec::Split;
 
 /// Validation takes sequences of this share of its part at most, so that they are not all the same one.
@@ -16,6 +16,11 @@ const VALIDATION_SHARE: usize = 4;
 
 /// Jobs in a row of a batch queue's trace, each time on an empty cluster. Where a sequence begins is drawn, from the part
 /// that the seed's split stands for; test sequences may overlap.
+///
+/// A trace is one draw from what could have been recorded, and what is learned from a few thousand jobs may be its luck.
+/// With `resample` sequences to learn from and to choose by are put together from pieces of their part: gaps between
+/// arrivals stay in their order within a piece, and its jobs are drawn anew for them (a moving-block bootstrap: Künsch,
+/// Annals of Statistics 17, 1989). Test sequences are always those recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecordedSource {
@@ -29,6 +34,9 @@ pub struct RecordedSource {
     /// The share up to which those of the validation split are.
     #[serde(default = "validate_until")]
     pub validate_until: f64,
+    /// Jobs of a piece that sequences of training and validation are put together from; 0 for jobs in a row, as recorded.
+    #[serde(default)]
+    pub resample: u32,
     /// SHA-256 of the jobs, once they have been read; a file does not give it.
     #[serde(default, skip_deserializing)]
     pub sha256: String,
@@ -60,6 +68,9 @@ impl RecordedSource {
         };
         let (first, end) = self.part(Split::of(seed), trace.len())?;
         let whole = self.jobs as usize;
+        if self.resample > 0 && Split::of(seed) != Split::Test {
+            return self.pieces(trace, first, end, seed);
+        }
         let jobs = match Split::of(seed) {
             Split::Validation => whole.min(((end - first) / VALIDATION_SHARE).max(1)),
             Split::Train | Split::Test => whole,
@@ -69,6 +80,37 @@ impl RecordedSource {
             "a part of the trace has fewer jobs than a sequence: lower `jobs`, or move `train_until` and `validate_until`",
         ))?;
         Ok(trace.slice(first + Random::new(seed).below(places), jobs))
+    }
+
+    /// A sequence of pieces of the jobs `[first, end)`.
+    fn pieces(
+        &self,
+        trace: &Workload,
+        first: usize,
+        end: usize,
+        seed: u64,
+    ) -> Result<Workload, WorkloadError> {
+        let length = self.resample as usize;
+        let places = (end - first).checked_sub(length).filter(|places| *places > 0).ok_or(
+            WorkloadError::Settings("a part of the trace has fewer jobs than a piece: lower `resample`"),
+        )?;
+        let mut random = Random::new(seed);
+        let (mut all, mut now) = (Workload::default(), None);
+        all.speeds.clone_from(&trace.speeds);
+        while all.len() < self.jobs as usize {
+            // A piece has a job before it, so that its first gap is known.
+            let start = first + 1 + random.below(places);
+            for at in (start..start + length).take(self.jobs as usize - all.len()) {
+                let gap = trace.jobs[at].arrival.since(trace.jobs[at - 1].arrival);
+                // The clock begins where the first piece was recorded: some rules look at it.
+                let arrival = now.map_or(trace.jobs[at].arrival, |now| now + gap);
+                now = Some(arrival);
+                let drawn = start + random.below(length);
+                let label = all.len() as u64 + 1;
+                all.push(Job { label, arrival, ..trace.jobs[drawn].clone() }, trace.truths[drawn]);
+            }
+        }
+        Ok(all)
     }
 
     /// The jobs `[first, end)` of a split.
@@ -94,7 +136,7 @@ impl RecordedSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Job, Task, Truth};
+    use crate::job::{Task, Truth};
     use crate::units::{Span, Time};
 
     /// A hundred jobs; each is known by its arrival.
@@ -102,7 +144,7 @@ mod tests {
         let text = format!("file = \"a.swf\"\njobs = {jobs}");
         let mut workload = Workload::default();
         for at in 0..100 {
-            let task = Task::Rigid { requested: Span::from_secs(1) };
+            let task = Task::Rigid { requested: Span(at) };
             workload.push(Job::new(at, Time(at), task, 1), Truth::AsEstimated);
         }
         toml::from_str::<RecordedSource>(&text).unwrap().with_trace(workload)
@@ -127,10 +169,36 @@ mod tests {
     }
 
     #[test]
+    fn pieces_keep_gaps_and_stay_in_their_part() {
+        let source = RecordedSource { resample: 4, ..source(50) };
+        for (split, [low, high]) in [(Split::Train, [0, 60]), (Split::Validation, [60, 70])] {
+            let mut seen = std::collections::BTreeSet::new();
+            for number in 0..100 {
+                let drawn = source.generate(split.seed(3, number)).unwrap();
+                assert_eq!(drawn.len(), 50, "as long as asked, though the part may be shorter");
+                for pair in drawn.jobs.windows(2) {
+                    assert_eq!(pair[1].arrival.since(pair[0].arrival), Span(1), "recorded gaps are all 1");
+                }
+                // Requested times tell the jobs apart.
+                let requested = drawn.jobs.iter().map(Job::steps);
+                assert!(requested.clone().all(|at| (low..high).contains(&at)), "{split:?}");
+                seen.extend(requested);
+            }
+            assert!(seen.len() as u64 >= high - low - 2, "{split:?}: {} jobs were drawn", seen.len());
+        }
+        let test = Split::Test.seed(3, 1);
+        let plain = RecordedSource { resample: 0, jobs: 20, ..source.clone() };
+        let drawn = RecordedSource { jobs: 20, ..source }.generate(test).unwrap();
+        assert_eq!(drawn.jobs, plain.generate(test).unwrap().jobs, "test sequences are those recorded");
+    }
+
+    #[test]
     fn what_cannot_be_cut_is_refused() {
         let error = |source: RecordedSource| source.generate(Split::Test.seed(1, 1)).unwrap_err().to_string();
         assert!(error(source(31)).contains("fewer jobs than a sequence"));
         assert!(error(source(0)).contains("`jobs` is 0"));
+        let pieces = RecordedSource { resample: 60, ..source(5) }.generate(Split::Train.seed(1, 1));
+        assert!(pieces.unwrap_err().to_string().contains("fewer jobs than a piece"));
         assert!(error(RecordedSource { train_until: 0.8, ..source(5) }).contains("`validate_until` is 0.7"));
         assert!(error(RecordedSource { trace: None, ..source(5) }).contains("has not been read"));
         assert_ne!(

@@ -6,7 +6,7 @@ use anyhow::Result;
 use rand::{Rng, RngExt};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_agent::learned::Learned;
-use yardmaster_agent::net::PolicyNet;
+use yardmaster_agent::net::{PolicyNet, Scratch};
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_agent::registry;
 use yardmaster_agent::search::Teacher;
@@ -28,8 +28,9 @@ pub struct Scheduling {
     env: SchedulingEnv,
     prior: Box<dyn Policy>,
     teacher: Teacher,
-    /// Actions that the teacher tries at most.
-    tries: usize,
+    /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
+    tries: [usize; 2],
+    scratch: Scratch,
     /// Standard errors that are added to what an action costs.
     caution: f64,
     /// Whether that counts relative to the prior's objective.
@@ -56,7 +57,8 @@ impl Scheduling {
         let source = Arc::clone(&scenario);
         let env = SchedulingEnv::new(move |seed| episode(&source, seed), settings)?;
         let future = Vec::with_capacity(FUTURE);
-        let (tries, caution, relative) = (config.teach_actions, config.teach_caution, config.teach_relative);
+        let tries = [config.teach_actions, config.teach_tail_actions];
+        let (caution, relative) = (config.teach_caution, config.teach_relative);
         let (objective, completion_s, length) = (1.0, 1.0, 1);
         Ok(Self {
             scenario,
@@ -65,6 +67,7 @@ impl Scheduling {
             prior,
             teacher,
             tries,
+            scratch: Scratch::default(),
             caution,
             relative,
             future,
@@ -99,10 +102,18 @@ impl Scheduling {
         let others = (0..candidates.actions()).filter(|action| *action != prior);
         let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
         tries.insert(0, prior);
-        while tries.len() < self.tries && !starts.is_empty() {
+        while tries.len() < self.tries[0] && !starts.is_empty() {
             tries.push(starts.swap_remove(random.random_range(0..starts.len())));
         }
         tries
+    }
+
+    /// The prior's action, and those that a policy finds likeliest.
+    fn likeliest(&mut self, prior: usize, net: &PolicyNet) -> Vec<usize> {
+        let logits = net.logits(self.env.observation(), Some(prior), &mut self.scratch);
+        let mut others: Vec<usize> = (0..logits.len()).filter(|action| *action != prior).collect();
+        others.sort_by(|&one, &other| logits[other].total_cmp(&logits[one]));
+        std::iter::once(prior).chain(others).take(self.tries[1]).collect()
     }
 }
 
@@ -158,9 +169,12 @@ impl Environment for Scheduling {
         tail: Option<&Arc<PolicyNet>>,
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Vec<f32>> {
-        let (view, prior) = (self.env.view()?, self.prior()?);
-        let candidates = self.env.candidates();
-        let tries = self.tries(prior, random);
+        let prior = self.prior()?;
+        let tries = match tail {
+            Some(net) => self.likeliest(prior, net),
+            None => self.tries(prior, random),
+        };
+        let (view, candidates) = (self.env.view()?, self.env.candidates());
         let decisions: Option<Vec<Decision>> =
             tries.iter().map(|&action| candidates.decision(&view, action)).collect();
         let rule = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
