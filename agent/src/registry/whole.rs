@@ -12,7 +12,7 @@ use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
 use crate::heuristics::random::Random;
-use crate::heuristics::room::Room;
+use crate::heuristics::room::{Room, RoomWeights};
 use crate::heuristics::ways::Width;
 use crate::optimise::genetic::{Genetic, Goal, Settings};
 use crate::optimise::shares::{Aim, Shares};
@@ -158,9 +158,12 @@ pub(super) const WHOLE: &[WholeRule] = &[
     WholeRule {
         name: "room",
         about: "batch queues: done soonest for its width, the time until there is room included",
-        parameters: &[ROOM_WAIT, ROOM_WIDTH],
+        parameters: &[ROOM_WAIT, ROOM_WIDTH, OVERTAKE],
         takes: &["batching"],
-        make: |of| Box::new(Room::new(of.name, of.values[0], of.values[1], of.batching)),
+        make: |of| {
+            let weights = RoomWeights { wait: of.values[0], width: of.values[1], overtake: of.values[2] };
+            Box::new(Room::new(of.name, weights, of.batching))
+        },
     },
     WholeRule {
         name: "fifo",
@@ -240,7 +243,7 @@ const ROOM_WAIT: Parameter = Parameter {
     default: 10.0,
     range: (0.0, 1e6),
     whole: false,
-    tries: &[1.0, 3.0, 10.0, 30.0, 100.0, 1000.0],
+    tries: &[0.0, 0.3, 1.0, 3.0, 10.0, 100.0],
     about: "weight of the time until there is room",
 };
 
@@ -249,8 +252,17 @@ const ROOM_WIDTH: Parameter = Parameter {
     default: 1.0,
     range: (0.0, 10.0),
     whole: false,
-    tries: &[0.0, 0.3, 0.5, 0.7, 1.0, 1.5],
+    tries: &[0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6],
     about: "exponent of the processors; 0 looks at times alone",
+};
+
+const OVERTAKE: Parameter = Parameter {
+    name: "overtake",
+    default: 0.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.2, 0.3, 0.4, 0.5, 0.7],
+    about: "how much a wait for room speaks for a job, as others may overtake it meanwhile",
 };
 
 const AHEAD: Parameter = Parameter {
