@@ -37,6 +37,10 @@ pub struct RecordedSource {
     /// Jobs of a piece that sequences of training and validation are put together from; 0 for jobs in a row, as recorded.
     #[serde(default)]
     pub resample: u32,
+    /// Gaps between arrivals of such a sequence are multiplied by a factor that is drawn from this range, so that what is
+    /// learned holds for more than the load of that part of the trace.
+    #[serde(default = "as_recorded")]
+    pub gap_factors: [f64; 2],
     /// SHA-256 of the jobs, once they have been read; a file does not give it.
     #[serde(default, skip_deserializing)]
     pub sha256: String,
@@ -50,6 +54,10 @@ fn train_until() -> f64 {
 
 fn validate_until() -> f64 {
     0.7
+}
+
+fn as_recorded() -> [f64; 2] {
+    [1.0, 1.0]
 }
 
 impl RecordedSource {
@@ -94,14 +102,22 @@ impl RecordedSource {
         let places = (end - first).checked_sub(length).filter(|places| *places > 0).ok_or(
             WorkloadError::Settings("a part of the trace has fewer jobs than a piece: lower `resample`"),
         )?;
+        let [low, high] = self.gap_factors;
+        check(
+            "gap_factors",
+            low,
+            low > 0.0 && low <= high && high.is_finite(),
+            "above 0, the lower one first",
+        )?;
         let mut random = Random::new(seed);
+        let factor = random.between(low, high);
         let (mut all, mut now) = (Workload::default(), None);
         all.speeds.clone_from(&trace.speeds);
         while all.len() < self.jobs as usize {
             // A piece has a job before it, so that its first gap is known.
             let start = first + 1 + random.below(places);
             for at in (start..start + length).take(self.jobs as usize - all.len()) {
-                let gap = trace.jobs[at].arrival.since(trace.jobs[at - 1].arrival);
+                let gap = trace.jobs[at].arrival.since(trace.jobs[at - 1].arrival).scaled(factor);
                 // The clock begins where the first piece was recorded: some rules look at it.
                 let arrival = now.map_or(trace.jobs[at].arrival, |now| now + gap);
                 now = Some(arrival);
@@ -197,8 +213,12 @@ mod tests {
         let error = |source: RecordedSource| source.generate(Split::Test.seed(1, 1)).unwrap_err().to_string();
         assert!(error(source(31)).contains("fewer jobs than a sequence"));
         assert!(error(source(0)).contains("`jobs` is 0"));
-        let pieces = RecordedSource { resample: 60, ..source(5) }.generate(Split::Train.seed(1, 1));
-        assert!(pieces.unwrap_err().to_string().contains("fewer jobs than a piece"));
+        let pieces = |resample, gap_factors| {
+            let source = RecordedSource { resample, gap_factors, ..source(5) };
+            source.generate(Split::Train.seed(1, 1)).unwrap_err().to_string()
+        };
+        assert!(pieces(60, [1.0, 1.0]).contains("fewer jobs than a piece"));
+        assert!(pieces(4, [2.0, 1.0]).contains("`gap_factors` is 2"));
         assert!(error(RecordedSource { train_until: 0.8, ..source(5) }).contains("`validate_until` is 0.7"));
         assert!(error(RecordedSource { trace: None, ..source(5) }).contains("has not been read"));
         assert_ne!(
