@@ -45,7 +45,7 @@ for at in 0 1 2; do
     "$programs/yardmaster-backend" --model "$work/mlp.onnx" --model "$work/conv.onnx" --kind "${names[$at]}" \
         ${speeds[$at]} >"$work/$at.log" &
     pids+=($!)
-    until grep -q listening "$work/$at.log"; do
+    until grep -qs listening "$work/$at.log"; do
         kill -0 "${pids[-1]}" || exit 1
         sleep 0.1
     done
