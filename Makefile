@@ -68,12 +68,14 @@ test: libtorch ## Every test that needs no running system, the trainer's include
 # One after another: each starts a cluster of its own, and they measure time.
 test-live: ## Tests against real back ends, and a real Slurm on loopback (root, Debian's slurm-wlm and munge); minutes
 	@cargo test --quiet --locked --package yardmaster-backend
-	@cargo test --quiet --locked --package yardmaster --test it -- --ignored gateway
-	@cargo test --quiet --locked --package yardmaster --test live -- --ignored --nocapture --test-threads 1
+	@cargo test --quiet --locked --package yardmaster --test gateway
+	@cargo test --quiet --locked --package yardmaster --test live -- --nocapture --test-threads 1
 
+# Targets that `cargo test` leaves out (`test = false`) are no part of --all-targets.
 lint: libtorch ## Formatting and clippy, warnings denied
 	@cargo fmt --all --check
 	@cargo clippy --quiet --workspace --all-targets --locked -- -D warnings
+	@cargo clippy --quiet --package yardmaster --test gateway --test live --locked -- -D warnings
 
 clean: ## Remove what was built and trained; libtorch stays
 	@rm -rf target runs

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use yardmaster_live::audit::Reader;
 use yardmaster_live::policy::Loaded;
 use yardmaster_live::regret::Regret;
@@ -21,6 +21,12 @@ pub(crate) fn run(args: &Replay) -> Result<()> {
     let regret = Regret::new(&args.tail)?;
     let replayed = replay(&mut log, &mut loaded.mind()?, &regret, args.samples);
     let replayed = replayed.with_context(|| format!("{shown}"))?;
+    // A torn line is left out of a log; a file of nothing else is none.
+    ensure!(
+        replayed.decisions + replayed.unreadable > 0,
+        "{shown} holds no decision, and {} lines that are none: give what `yardmaster serve --audit` has written",
+        replayed.torn
+    );
     if !json.as_ref().is_some_and(Output::is_stdout) {
         Output::Stdout.write(text(loaded.name(), &replayed))?;
     }

@@ -35,7 +35,15 @@ pub(crate) fn run(args: &Slurm) -> Result<()> {
     let _silence = Silence::begin();
     let mut adapter = Adapter::new(slurm, policy, settings);
     loop {
-        let pause = adapter.look(now(), &mut log);
+        let mut mistaken = None;
+        let pause = adapter.look(now(), &mut |event| match event {
+            Event::NoPartition { was_there: false, .. } => mistaken = Some(event.to_string()),
+            event => log(event),
+        });
+        // A name that was never right would be waited for in vain; one that was may come back.
+        if let Some(why) = mistaken {
+            bail!("{why}");
+        }
         if args.once {
             break;
         }

@@ -3,7 +3,10 @@
 # Usage: scripts/gateway-comparison.sh paced|real OUT [CHECKPOINT...]
 #   paced: each back end answers no sooner than an accelerator of its speed would, and sleeps meanwhile
 #   real:  the slower back ends run each batch several times over; needs as many idle cores as there are back ends
-# PROFILE (release) names the folder of the programs below target/; EPISODES (5), REQUESTS, LOAD, BURST and POLICIES can be set.
+# What OUT has of an earlier run is kept: the measured speeds, on which policies may have been trained since, and not measured
+# anew. With EPISODES=0 nothing is compared.
+# PROFILE (release) names the folder of the programs below target/; EPISODES (5), SEED (1), REQUESTS, LOAD, BURST and POLICIES can
+# be set.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -36,24 +39,36 @@ trap stop EXIT
 for network in mlp conv; do
     "$yardmaster" backend --network $network --write "$work/$network.onnx"
 done
-backends=()
+urls=()
 for at in 0 1 2; do
     # shellcheck disable=SC2086 # the speed is several words
     "$programs/yardmaster-backend" --model "$work/mlp.onnx" --model "$work/conv.onnx" --kind "${names[$at]}" \
         ${speeds[$at]} >"$work/$at.log" &
     pids+=($!)
-    until grep -q listening "$work/$at.log"; do sleep 0.1; done
-    backends+=(--backend "$(sed 's/listening on //' "$work/$at.log")")
+    until grep -qs listening "$work/$at.log"; do
+        kill -0 "${pids[-1]}" || exit 1
+        sleep 0.1
+    done
+    urls+=("$(sed 's/listening on //' "$work/$at.log")")
 done
 
-# shellcheck disable=SC2086 # nothing, or an option and its value
-"$yardmaster" profile "${backends[@]}" --model mlp --model conv --batches 1,2,4,8,16 --load "$load" \
-    --requests "$requests" ${BURST:+--burst $BURST} --out "$out/$way.toml" --gateway "$out/$way-gateway.toml" \
-    2>"$out/$way-profile.txt"
-cat "$out/$way-profile.txt"
+if [ -f "$out/$way.toml" ] && [ -f "$out/$way-gateway.toml" ]; then
+    echo "the speeds in $out/$way.toml are kept"
+    # Each back end is where it is today.
+    for at in 0 1 2; do
+        sed -i "/^node = \"${names[$at]}\"/{n;s|^url = .*|url = \"${urls[$at]}\"|}" "$out/$way-gateway.toml"
+    done
+else
+    # shellcheck disable=SC2086 # nothing, or an option and its value
+    "$yardmaster" profile "${urls[@]/#/--backend=}" --model mlp --model conv --batches 1,2,4,8,16 --load "$load" \
+        --requests "$requests" ${BURST:+--burst $BURST} --out "$out/$way.toml" --gateway "$out/$way-gateway.toml" \
+        2>"$out/$way-profile.txt" || { cat "$out/$way-profile.txt" >&2; exit 1; }
+    cat "$out/$way-profile.txt"
+fi
+[ "${EPISODES:-5}" != 0 ] || exit 0
 checkpoints=()
 for file in "$@"; do checkpoints+=(--checkpoint "$file"); done
-"$yardmaster" live-compare --config "$out/$way-gateway.toml" --episodes "${EPISODES:-5}" \
+"$yardmaster" live-compare --config "$out/$way-gateway.toml" --episodes "${EPISODES:-5}" --seed "${SEED:-1}" \
     --policies "${POLICIES:-fcfs,wrr,mct+timeout(ms=5),mct,tardiness}" "${checkpoints[@]}" \
     --json "$out/$way.json" --markdown "$out/$way.md"
 cat "$out/$way.md"

@@ -95,14 +95,20 @@ pub(crate) struct LoadInfer {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LiveCompare {
     /// Configuration of the gateway
-    #[arg(long, value_name = "FILE.toml")]
-    pub(crate) config: PathBuf,
+    #[arg(long, value_name = "FILE.toml", required_unless_present = "rows")]
+    pub(crate) config: Option<PathBuf>,
+    /// Make the tables of an earlier run (its --json) again, without running anything
+    #[arg(long, value_name = "FILE.json", conflicts_with_all = ["config", "policies", "checkpoint", "json"])]
+    pub(crate) rows: Option<PathBuf>,
     /// Policies, separated by commas
     #[arg(long, value_name = "a,b,c", default_value = "fcfs,wrr,mct+timeout,mct,tardiness")]
     pub(crate) policies: String,
     /// Frozen policies
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Vec<PathBuf>,
+    /// Whom all others are compared with, on the same arrivals [default: the last that is named]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) against: Option<String>,
     /// Episodes
     #[arg(long, value_name = "N", default_value = "5", value_parser = repetitions)]
     pub(crate) episodes: usize,
@@ -112,7 +118,7 @@ pub(crate) struct LiveCompare {
     /// Write every row as JSON (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) json: Option<PathBuf>,
-    /// Write the table as Markdown [default: standard output]
+    /// Write the tables as Markdown [default: standard output]
     #[arg(long, value_name = "FILE|-")]
     pub(crate) markdown: Option<PathBuf>,
 }

@@ -1,19 +1,18 @@
 //! `yardmaster gateway`, `profile`, `load-infer`, `live-compare` and `backend`: a policy in front of inference back ends.
 
 pub(crate) mod args;
+mod compare;
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Serialize;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry;
 use yardmaster_env::workload::Process;
 use yardmaster_live::gateway::client::Client;
-use yardmaster_live::gateway::compare::{Comparison, Contestant, table};
 use yardmaster_live::gateway::config::{Config, RawConfig};
 use yardmaster_live::gateway::profile::{self, Settings, Wanted};
 use yardmaster_live::load::infer::{self, Outcome, Plan, Report};
@@ -21,7 +20,9 @@ use yardmaster_live::load::infer::{self, Outcome, Plan, Report};
 use crate::file::text;
 use crate::input;
 use crate::output::Output;
-use args::{Backend, Gateway, LiveCompare, LoadInfer, Profile};
+use args::{Backend, Gateway, LoadInfer, Profile};
+
+pub(crate) use compare::compare;
 
 /// How long a back end has to say what it is.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -195,65 +196,6 @@ fn requests_csv(outcomes: &[Outcome]) -> Result<String> {
         writer.serialize(outcome)?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
-}
-
-/// `yardmaster live-compare`.
-pub(crate) fn compare(args: &LiveCompare) -> Result<()> {
-    #[derive(Serialize)]
-    struct Written<'a> {
-        config: &'a RawConfig,
-        rows: &'a [yardmaster_live::gateway::compare::Row],
-    }
-    let [json, markdown] =
-        Output::all([("--json", args.json.as_deref()), ("--markdown", args.markdown.as_deref())])?;
-    let config = config(&args.config)?;
-    let mut contestants = Vec::new();
-    for name in registry::split_list(&args.policies) {
-        policy(Some(&name), None)?;
-        contestants.push(contestant(name.clone(), vec!["--policy".into(), name], None));
-    }
-    for path in &args.checkpoint {
-        policy(None, Some(path))?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let arguments = vec!["--checkpoint".into(), path.display().to_string()];
-        contestants.push(contestant(name, arguments, Some(path.clone())));
-    }
-    ensure!(!contestants.is_empty(), "nobody takes part: give --policies or --checkpoint");
-    let comparison = Comparison {
-        command: std::env::current_exe().context("this program does not know where it is")?,
-        config: &args.config,
-        scenario: &config.scenario,
-        seeds: (args.seed..).take(args.episodes).collect(),
-    };
-    let tell = |row: &yardmaster_live::gateway::compare::Row, _: &[Outcome]| {
-        let (live, simulated) = (&row.live, &row.simulated);
-        eprintln!(
-            "{:<28} seed {}: live mean {:.2} p99 {:.2} ms, {:.1} % in time; simulated {:.2} {:.2}, {:.1} %",
-            row.policy,
-            row.seed,
-            live.mean_ms,
-            live.p99_ms,
-            live.slo_attainment * 100.0,
-            simulated.mean_ms,
-            simulated.p99_ms,
-            simulated.slo_attainment * 100.0
-        );
-    };
-    let rows = runtime()?.block_on(comparison.run(&contestants, tell))?;
-    if let Some(json) = json {
-        let written = Written { config: &config.raw, rows: &rows };
-        json.write(&(serde_json::to_string_pretty(&written)? + "\n"))?;
-    }
-    markdown.unwrap_or(Output::Stdout).write(table(&rows))
-}
-
-fn contestant(name: String, arguments: Vec<String>, checkpoint: Option<PathBuf>) -> Contestant {
-    let rule = name.clone();
-    let build = move || {
-        let rule = checkpoint.is_none().then_some(rule.as_str());
-        policy(rule, checkpoint.as_deref()).map_err(|error| format!("{error:#}"))
-    };
-    Contestant { name, arguments, build: Box::new(build) }
 }
 
 /// `yardmaster backend`.

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod clock;
+mod connections;
 pub mod extender;
 pub mod gateway;
 pub mod load;

@@ -24,4 +24,5 @@ mod readers;
 mod results;
 mod serve;
 mod serving_oracle;
+mod slurm;
 mod support;

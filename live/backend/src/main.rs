@@ -5,17 +5,22 @@
 
 mod device;
 mod graph;
+mod guard;
 mod protocol;
 mod runtime;
 mod server;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Parser, ValueEnum};
 
 use device::{Device, Speed};
 use runtime::Model;
+
+/// The longest that a batch may be made to take, in milliseconds, and each of its rows: more is a slip of the pen.
+const MAX_PACE_MS: f64 = 600_000.0;
 
 /// Serve ONNX models by the Open Inference Protocol v2 over HTTP, one batch at a time
 #[derive(Debug, Parser)]
@@ -44,10 +49,10 @@ struct Args {
     #[arg(long, value_name = "MS", default_value_t = 0.0)]
     pace_row_ms: f64,
     /// Write a small network with random weights to this file instead, and end
-    #[arg(long, value_name = "FILE.onnx", requires = "network")]
+    #[arg(long, value_name = "FILE.onnx", requires = "network", conflicts_with = "model")]
     write: Option<PathBuf>,
     /// Which network to write
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, requires = "write")]
     network: Option<Network>,
     /// Its weights
     #[arg(long, default_value_t = 1)]
@@ -65,28 +70,44 @@ enum Network {
     Tiny,
 }
 
-fn main() -> Result<()> {
-    let args = Args::parse();
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Its causes, and never a backtrace: what is wrong is a file or an argument.
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> Result<()> {
+    guard::install();
     if let (Some(path), Some(network)) = (&args.write, args.network) {
-        let graph = match network {
-            Network::Mlp => graph::mlp(&[64, 1024, 1024, 1024, 10], args.seed),
-            Network::Conv => graph::conv(16, &[1, 16, 32, 32], 10, args.seed),
-            Network::Tiny => graph::mlp(&[8, 32, 4], args.seed),
-        };
-        return std::fs::write(path, graph).with_context(|| format!("cannot write {}", path.display()));
+        return std::fs::write(path, network.graph(args.seed))
+            .with_context(|| format!("cannot write {}", path.display()));
     }
     for (name, value) in [("--pace-ms", args.pace_ms), ("--pace-row-ms", args.pace_row_ms)] {
-        ensure!(value.is_finite() && value >= 0.0, "{name} {value}: give a number from 0");
+        ensure!(
+            (0.0..=MAX_PACE_MS).contains(&value),
+            "{name} {value}: give a number from 0 to {MAX_PACE_MS}"
+        );
     }
-    let models =
-        args.model.iter().map(|path| Model::load(path, args.max_batch)).collect::<Result<Vec<_>>>()?;
-    for (at, model) in models.iter().enumerate() {
-        let twice = models[..at].iter().any(|other| other.name == model.name);
-        ensure!(!twice, "two models are called {:?}: rename a file", model.name);
-    }
+    let models = Model::load_all(&args.model, args.max_batch)?;
     let speed = Speed { repeat: args.repeat, pace_s: args.pace_ms / 1e3, pace_row_s: args.pace_row_ms / 1e3 };
     let signatures = models.iter().map(Model::signature).collect();
     let device = Device::start(models, speed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(server::run(&args.listen, &args.kind, signatures, device))
+}
+
+impl Network {
+    /// The ONNX file.
+    fn graph(self, seed: u64) -> Vec<u8> {
+        match self {
+            Network::Mlp => graph::mlp(&[64, 1024, 1024, 1024, 10], seed),
+            Network::Conv => graph::conv(16, &[1, 16, 32, 32], 10, seed),
+            Network::Tiny => graph::mlp(&[8, 32, 4], seed),
+        }
+    }
 }

@@ -21,6 +21,11 @@ impl Signature {
         self.input_shape.iter().product()
     }
 
+    /// Numbers in a row of the output.
+    pub(crate) fn output_row(&self) -> usize {
+        self.output_shape.iter().product()
+    }
+
     /// The answer to a question for metadata.
     pub(crate) fn metadata(&self) -> Value {
         let tensor = |name: &str, row: &[usize]| {
@@ -98,7 +103,10 @@ struct Output {
 /// Numbers in row-major order, nested or not.
 fn flatten(data: &Value, numbers: &mut Vec<f32>) -> Result<()> {
     match data {
-        Value::Number(number) => numbers.push(number.as_f64().context("a number is too large")? as f32),
+        Value::Number(number) => {
+            let single = number.as_f64().map(|double| double as f32).filter(|single| single.is_finite());
+            numbers.push(single.with_context(|| format!("{number} is beyond float32"))?);
+        }
         Value::Array(rows) => rows.iter().try_for_each(|row| flatten(row, numbers))?,
         other => bail!("{other} is not a number"),
     }

@@ -26,7 +26,9 @@ struct Served {
 
 /// Serves until the process is ended; says on the standard output where.
 pub(crate) async fn run(listen: &str, kind: &str, models: Vec<Signature>, device: Device) -> Result<()> {
-    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let listener = TcpListener::bind(listen).await.with_context(|| {
+        format!("cannot listen on {listen}; give --listen an address that is free, such as 127.0.0.1:0")
+    })?;
     println!("listening on http://{}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {
         // Without it an answer may wait for the acknowledgement of the one before.

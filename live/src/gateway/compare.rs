@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yardmaster_agent::policy::{Policy, play};
 use yardmaster_env::metrics::Metrics;
 use yardmaster_env::spec::{Scenario, Split};
@@ -102,7 +102,7 @@ impl Drop for Process {
 }
 
 /// One policy with one seed, live and simulated.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Row {
     /// The policy.
     pub policy: String,
@@ -115,7 +115,7 @@ pub struct Row {
 }
 
 /// What the simulator says. Times in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 pub struct Simulated {
     /// Mean latency.
     pub mean_ms: f64,
@@ -200,65 +200,5 @@ impl Comparison<'_> {
         let outcomes = run(&gateway.client, &plan, seed).await.map_err(|error| wrong(error.to_string()))?;
         let live = Report::of(&outcomes);
         Ok((Row { policy: name.clone(), seed, live, simulated }, outcomes))
-    }
-}
-
-/// A line for each policy: medians over the seeds, live and simulated, and the error of the prediction.
-pub fn table(rows: &[Row]) -> String {
-    let mut names: Vec<&str> = Vec::new();
-    for row in rows {
-        if !names.contains(&row.policy.as_str()) {
-            names.push(&row.policy);
-        }
-    }
-    let mut text = String::from(
-        "| policy | mean ms: live | simulated | error | p99 ms: live | simulated | error | in time: live | simulated | error, points | batch: live | simulated |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    for name in names {
-        let own: Vec<&Row> = rows.iter().filter(|row| row.policy == name).collect();
-        let of = |value: &dyn Fn(&Row) -> f64| median(own.iter().map(|row| value(row)).collect());
-        let pair = |live: fn(&Report) -> f64, simulated: fn(&Simulated) -> f64| {
-            (of(&|row| live(&row.live)), of(&|row| simulated(&row.simulated)))
-        };
-        let (mean, mean_sim) = pair(|live| live.mean_ms, |sim| sim.mean_ms);
-        let (p99, p99_sim) = pair(|live| live.p99_ms, |sim| sim.p99_ms);
-        let (slo, slo_sim) = pair(|live| live.slo_attainment, |sim| sim.slo_attainment);
-        let (batch, batch_sim) = pair(|live| live.mean_batch, |sim| sim.mean_batch);
-        let ratio = |live: f64, simulated: f64| format!("{:+.1} %", (simulated / live - 1.0) * 100.0);
-        text += &format!(
-            "| {name} | {mean:.2} | {mean_sim:.2} | {} | {p99:.2} | {p99_sim:.2} | {} | {:.1} % | {:.1} % | {:+.1} | {batch:.2} | {batch_sim:.2} |\n",
-            ratio(mean, mean_sim),
-            ratio(p99, p99_sim),
-            slo * 100.0,
-            slo_sim * 100.0,
-            (slo_sim - slo) * 100.0,
-        );
-    }
-    text
-}
-
-/// 0 of nothing.
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let Some(last) = values.len().checked_sub(1) else { return 0.0 };
-    (values[last / 2] + values[values.len() / 2]) / 2.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_holds_medians_and_errors() {
-        let row = |seed, mean_ms: f64| Row {
-            policy: "mct".into(),
-            seed,
-            live: Report { mean_ms, p99_ms: 40.0, slo_attainment: 0.9, mean_batch: 2.0, ..Report::default() },
-            simulated: Simulated { mean_ms: 9.0, p99_ms: 50.0, slo_attainment: 0.95, ..Simulated::default() },
-        };
-        let text = table(&[row(1, 10.0), row(2, 30.0), row(3, 8.0)]);
-        let line = text.lines().nth(2).unwrap();
-        let wanted = "| mct | 10.00 | 9.00 | -10.0 % | 40.00 | 50.00 | +25.0 % | 90.0 % | 95.0 % | +5.0 | 2.00 | 0.00 |";
-        assert_eq!(line, wanted);
     }
 }

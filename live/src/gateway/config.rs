@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use yardmaster_env::spec::Scenario;
 use yardmaster_env::units::InferenceId;
 
 use super::client::Client;
+
+/// No duration is longer.
+const DAY_MS: u64 = 86_400_000;
 
 /// The file as it is written. Durations are milliseconds.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -35,6 +39,12 @@ pub struct RawConfig {
     /// How long what has been taken in may take once the gateway is told to stop.
     #[serde(default = "drain_ms")]
     pub drain_ms: u64,
+    /// How long a request may take to arrive.
+    #[serde(default = "read_timeout_ms")]
+    pub read_timeout_ms: u64,
+    /// Connections at a time; more are closed at once.
+    #[serde(default = "max_connections")]
+    pub max_connections: usize,
     /// Requests that are larger are refused, in bytes.
     #[serde(default = "max_body_bytes")]
     pub max_body_bytes: usize,
@@ -85,6 +95,12 @@ fn health_ms() -> u64 {
 }
 fn drain_ms() -> u64 {
     30_000
+}
+fn read_timeout_ms() -> u64 {
+    10_000
+}
+fn max_connections() -> usize {
+    4096
 }
 fn max_body_bytes() -> usize {
     4 << 20
@@ -147,6 +163,8 @@ impl RawConfig {
             attempts: attempts(),
             health_ms: health_ms(),
             drain_ms: drain_ms(),
+            read_timeout_ms: read_timeout_ms(),
+            max_connections: max_connections(),
             max_body_bytes: max_body_bytes(),
             backends,
             models,
@@ -175,10 +193,23 @@ impl RawConfig {
             ("call_timeout_ms", self.call_timeout_ms),
             ("attempts", u64::from(self.attempts)),
             ("health_ms", self.health_ms),
+            ("read_timeout_ms", self.read_timeout_ms),
+            ("max_connections", self.max_connections as u64),
             ("max_body_bytes", self.max_body_bytes as u64),
         ];
         if let Some((key, _)) = least.iter().find(|(_, value)| *value == 0) {
             return Err(bad(format!("{key} is 0, it must be at least 1")));
+        }
+        let mut times = least.into_iter().chain([("drain_ms", self.drain_ms)]);
+        if let Some((key, value)) = times.find(|(key, value)| key.ends_with("_ms") && *value > DAY_MS) {
+            return Err(bad(format!("{key} is {value}, it must be at most {DAY_MS}, a day")));
+        }
+        if self.max_connections > Semaphore::MAX_PERMITS {
+            let most = Semaphore::MAX_PERMITS;
+            return Err(bad(format!(
+                "max_connections is {}, it must be at most {most}",
+                self.max_connections
+            )));
         }
         let nodes = scenario.cluster().nodes();
         let mut backends: Vec<Option<Client>> = vec![None; nodes.len()];
@@ -215,8 +246,10 @@ impl RawModel {
         if !kinds.iter().any(|&kind| catalog.max_batch(id, kind) > 0) {
             return Err(format!("model {name:?} has no measured speed on any node of the scenario"));
         }
-        if let Some(ms) = deadline_ms.filter(|ms| !(*ms > 0.0 && ms.is_finite())) {
-            return Err(format!("deadline_ms of model {name:?} is {ms}, it must be a number above 0"));
+        if let Some(ms) = deadline_ms.filter(|ms| !(*ms > 0.0 && *ms <= DAY_MS as f64)) {
+            return Err(format!(
+                "deadline_ms of model {name:?} is {ms}, it must be above 0 and at most {DAY_MS}"
+            ));
         }
         let deadline = deadline_ms.map(|ms| Duration::from_secs_f64(ms / 1e3));
         Ok(Model { name: name.clone(), id, deadline })

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body_util::LengthLimitError;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -34,7 +35,6 @@ pub(super) struct Front {
 
 /// The routes.
 pub(super) fn routes(front: Arc<Front>) -> Router {
-    let limit = DefaultBodyLimit::max(front.shared.config.raw.max_body_bytes);
     Router::new()
         .route("/v2", get(server))
         .route("/v2/health/live", get(|| async {}))
@@ -45,8 +45,13 @@ pub(super) fn routes(front: Arc<Front>) -> Router {
         .route("/v2/models/{model}/ready", get(model_ready))
         .route("/v2/models/{model}/infer", post(infer))
         .route("/metrics", get(metrics))
-        .layer(limit)
         .with_state(front)
+        .fallback(|| async {
+            Refusal::new(StatusCode::NOT_FOUND, "no such path: see docs/gateway.md for those there are")
+        })
+        .method_not_allowed_fallback(|method: Method| async move {
+            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("this path does not take {method}"))
+        })
 }
 
 impl Front {
@@ -59,6 +64,26 @@ impl Front {
         let none =
             || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "no back end has described the model yet");
         self.shared.metas[model].get().ok_or_else(none)
+    }
+
+    /// A whole body, within the limits of size and time.
+    async fn read(&self, body: Body) -> Result<Bytes, Refusal> {
+        let raw = &self.shared.config.raw;
+        let (most, limit) = (raw.max_body_bytes, Duration::from_millis(raw.read_timeout_ms));
+        match tokio::time::timeout(limit, to_bytes(body, most)).await {
+            Ok(Ok(bytes)) => Ok(bytes),
+            Ok(Err(why)) => Err(match why.into_inner().is::<LengthLimitError>() {
+                true => {
+                    let large = format!("the body is larger than {most} bytes (max_body_bytes)");
+                    Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, large)
+                }
+                false => Refusal::new(StatusCode::BAD_REQUEST, "the body broke off"),
+            }),
+            Err(_) => {
+                let slow = format!("the body did not arrive within {limit:?} (read_timeout_ms)");
+                Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, slow))
+            }
+        }
     }
 
     /// Whether every model can be served.
@@ -107,7 +132,7 @@ async fn infer(
     State(front): State<Arc<Front>>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Refusal> {
     let model = front.model(&name)?;
     if front.draining.load(Ordering::Relaxed) {
@@ -118,6 +143,7 @@ async fn infer(
         front.shared.stats.model(model).end("invalid");
         Refusal::new(StatusCode::BAD_REQUEST, why)
     };
+    let body = front.read(body).await.inspect_err(|_| front.shared.stats.model(model).end("invalid"))?;
     let row = Row::parse(&body, meta).map_err(invalid)?;
     let deadline = deadline(&headers, &row).map_err(invalid)?.or(front.shared.config.models[model].deadline);
     let (reply, answer) = oneshot::channel();
@@ -208,6 +234,10 @@ impl IntoResponse for Refusal {
         let mut response = (self.status, Json(json!({ "error": self.why }))).into_response();
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        // What is left of the body is not read.
+        if matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -14,6 +14,7 @@ mod dispatch;
 pub mod front;
 mod health;
 pub mod profile;
+pub mod report;
 pub mod state;
 pub mod stats;
 pub mod tensor;
@@ -25,12 +26,12 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::units::Span;
 
+use crate::connections::Connections;
 use config::Config;
 use decide::Decider;
 use dispatch::{Dispatcher, Event, Shared};
@@ -39,6 +40,9 @@ use stats::Stats;
 
 /// How long to wait after a plain wait, where the scenario does not say.
 const HOLD: Span = Span::from_micros(2_000);
+
+/// For errors to reach those who have no answer when the gateway gives up.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why a gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -104,22 +108,29 @@ pub async fn run(
         next: AtomicU64::new(0),
         draining: AtomicBool::new(false),
     });
-    let stopping = Arc::clone(&front);
-    let stopped = async move {
-        stop.await;
-        stopping.draining.store(true, Ordering::Relaxed);
-        // Whoever has no answer by then gets an error, so that the connections end.
-        tokio::spawn(async move {
-            tokio::time::sleep(drain).await;
-            let _ = sender.send(Event::GiveUp);
-        });
-    };
     told(address);
-    let listener = listener.tap_io(|stream| {
-        // Without it an answer may wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
+    let raw = &front.shared.config.raw;
+    let connections = Connections::new(raw.max_connections, Duration::from_millis(raw.read_timeout_ms));
+    let (connections, routes) = (Arc::new(connections), front::routes(Arc::clone(&front)));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => connections.serve(stream, routes.clone(), None),
+                // Too many open files, or a caller that has gone: the others are served on.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+        }
+    }
+    drop(listener);
+    front.draining.store(true, Ordering::Relaxed);
+    // Whoever has no answer by then gets an error, so that the connections end; one that does not send on is cut off.
+    tokio::spawn(async move {
+        tokio::time::sleep(drain).await;
+        let _ = sender.send(Event::GiveUp);
     });
-    axum::serve(listener, front::routes(Arc::clone(&front))).with_graceful_shutdown(stopped).await?;
+    connections.drain(drain + LAST_WORDS).await;
     let _ = front.events.send(Event::GiveUp);
     let _ = thread.join();
     Ok(())

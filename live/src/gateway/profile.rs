@@ -211,7 +211,7 @@ fn spec(name: String, nodes: Vec<NodeSpec>, workload: Source, measured: Measured
         predictor: Default::default(),
         objective: Objective::SERVING,
         prices: Default::default(),
-        prior: "mct".to_owned(),
+        prior: "tardiness".to_owned(),
         nodes,
         workload,
         faults: None,
@@ -266,6 +266,7 @@ mod tests {
         let text = toml::to_string(scenario.spec()).unwrap();
         let again = Scenario::parse(&text, "again").unwrap();
         assert_eq!(again.digest(), scenario.digest());
+        assert_eq!(again.spec().prior, "tardiness", "what learning begins with is a rule for requests");
         let world = again.world(1).unwrap();
         assert_eq!(world.timing.batch(0, 0, 1).unwrap().0, 1_000_000);
         assert_eq!(world.timing.batch(0, 0, 4).unwrap().0, 2_100_000);

@@ -1,6 +1,8 @@
-//! The gateway as a whole in one process, before back ends that are made of a few lines. `tests/it/gateway.rs` has the
+//! The gateway as a whole in one process, before back ends that are made of a few lines. `tests/gateway` has the
 //! same with processes that run a network.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::atomic::AtomicU32;
 
 use axum::extract::State as Extract;
@@ -295,4 +297,67 @@ async fn stopping_answers_what_was_taken_in() {
     stop.send(()).unwrap();
     assert!(asked.await.unwrap().is_ok(), "it was taken in before");
     assert!(tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap().is_ok());
+}
+
+/// What comes back for a text, until the other side closes.
+async fn raw(address: &str, text: &str) -> String {
+    let (address, text) = (address.to_owned(), text.to_owned());
+    let ask = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // Closed in the middle of what was sent, it may be a reset.
+        if let Err(error) = stream.read_to_end(&mut answer) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{error}");
+        }
+        String::from_utf8(answer).unwrap()
+    };
+    tokio::task::spawn_blocking(ask).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_send_on_is_given_up_and_holds_up_no_stop() {
+    let gateway = start(&[fake(1)], "fcfs", |raw| raw.read_timeout_ms = 100).await;
+    let address = gateway.client.url().strip_prefix("http://").unwrap().to_owned();
+    let head = "POST /v2/models/m/infer HTTP/1.1\r\nhost: test\r\ncontent-length: 100\r\n\r\n";
+    let answer = raw(&address, head).await;
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("within 100ms (read_timeout_ms)"),
+        "{answer}"
+    );
+    // Not even a head.
+    assert_eq!(raw(&address, "POST /v2/models/m/in").await, "");
+    assert_eq!(gateway.ask(4.0).await.unwrap(), (8.0, 1));
+
+    let gateway = start(&[fake(1)], "fcfs", |raw| raw.drain_ms = 50).await;
+    let address = gateway.client.url().strip_prefix("http://").unwrap().to_owned();
+    let mut stalled = TcpStream::connect(&address).unwrap();
+    stalled.write_all(head.as_bytes()).unwrap();
+    assert_eq!(gateway.ask(4.0).await.unwrap(), (8.0, 1));
+    gateway.stop.send(()).unwrap();
+    // Longer than drain_ms and a second, shorter than read_timeout_ms.
+    let ended = tokio::time::timeout(Duration::from_secs(8), gateway.ended).await;
+    assert!(ended.expect("it stops").unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_is_an_error_as_the_protocol_says_it() {
+    let gateway = start(&[fake(1)], "fcfs", |raw| raw.max_body_bytes = 50).await;
+    let address = gateway.client.url().strip_prefix("http://").unwrap().to_owned();
+    let long = " ".repeat(51);
+    for (line, body, status, why) in [
+        ("GET /v3", "", 404, "no such path"),
+        ("GET /v2/models/m/infer", "", 405, "this path does not take GET"),
+        ("POST /v2/models/n/infer", "", 404, "there is no model \\\"n\\\" here"),
+        ("POST /v2/models/m/infer", &long, 413, "larger than 50 bytes (max_body_bytes)"),
+        ("POST /v2/models/m/infer", "{", 400, "EOF while parsing"),
+    ] {
+        let length = body.len();
+        let head =
+            format!("{line} HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n");
+        let answer = raw(&address, &(head + body)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+        assert!(answer.contains("{\"error\":\"") && answer.contains(why), "{line}: {answer}");
+    }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use hyper::body::Bytes;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yardmaster_env::metrics::percentile;
 use yardmaster_env::spec::{Scenario, SpecError, Split};
 
@@ -89,7 +89,7 @@ pub struct Outcome {
 }
 
 /// What a run came to. Times are of answered requests, in milliseconds.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Report {
     /// Sent.
     pub requests: usize,

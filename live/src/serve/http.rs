@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderValue, Method, Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::routing::{get, post};
 use http_body_util::LengthLimitError;
@@ -53,6 +53,10 @@ pub fn router(service: Arc<Service>, more: Router) -> Router {
         .with_state(shared)
         .merge(guarded)
         .fallback(|| async { refuse(&Refusal::new(404, "no-route", "no such path: see /openapi.json")) })
+        .method_not_allowed_fallback(|method: Method| async move {
+            let message = format!("this path does not take {method}: see /openapi.json");
+            refuse(&Refusal::new(405, "no-method", message))
+        })
 }
 
 /// Lets in who has a token, as long as there are not too many.

@@ -55,6 +55,8 @@ pub struct Adapter<S> {
     said: BTreeMap<JobKey, String>,
     /// What was said to be passed over.
     ignored: Vec<String>,
+    /// Whether the partition was there at the last look that asked; nothing before that.
+    partition: Option<bool>,
 }
 
 /// Where events go.
@@ -76,6 +78,7 @@ impl<S: Slurm> Adapter<S> {
             promised: BTreeMap::new(),
             said: BTreeMap::new(),
             ignored: Vec::new(),
+            partition: None,
         }
     }
 
@@ -122,7 +125,7 @@ impl<S: Slurm> Adapter<S> {
         self.said.retain(|key, _| listed.contains(key));
         let site = self.site(&state);
         self.tell_ignored(&site.ignored, log);
-        if site.places.is_empty() {
+        if self.find_partition(&state, log)? && site.places.is_empty() {
             let partition = &self.settings.partition;
             let empty = format!("partition {partition}, which has no node with GPUs that are known");
             self.tell_ignored(&[empty], log);
@@ -170,6 +173,24 @@ impl<S: Slurm> Adapter<S> {
 
     pub(super) fn site(&self, state: &State) -> Site {
         Site::of(state, &self.settings.partition, &self.settings.config, self.catalog)
+    }
+
+    /// Whether there is such a partition. One with nodes is among the answers; Slurm is asked for its partitions only where
+    /// none of them names it, as it may be without nodes.
+    fn find_partition(&mut self, state: &State, log: Log<'_>) -> Result<bool, SlurmError> {
+        let name = &self.settings.partition;
+        let mut is_there = state.nodes.iter().any(|node| node.partitions.contains(name));
+        if !is_there {
+            let names = self.slurm.run("sinfo", &["--all", "--noheader", "--format=%R"])?;
+            let names: Vec<&str> = names.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            is_there = names.contains(&name.as_str());
+            if !is_there && self.partition != Some(false) {
+                let others = names.iter().map(ToString::to_string).collect();
+                log(Event::NoPartition { name: name.clone(), others, was_there: self.partition.is_some() });
+            }
+        }
+        self.partition = Some(is_there);
+        Ok(is_there)
     }
 
     fn tell_ignored(&mut self, sentences: &[String], log: Log<'_>) {

@@ -50,6 +50,15 @@ pub enum Event {
     Waits(JobKey, String),
     /// Something in Slurm's answer is passed over.
     Ignored(String),
+    /// There is no such partition.
+    NoPartition {
+        /// Its name.
+        name: String,
+        /// The partitions that there are.
+        others: Vec<String>,
+        /// Whether it has been there before; if not, the name is likely wrong.
+        was_there: bool,
+    },
     /// Slurm's state could not be read, or Slurm refused to be changed; the next look is after this pause.
     Unreachable(String, Duration),
     /// It can be read again.
@@ -105,6 +114,12 @@ impl fmt::Display for Event {
             Event::Changed(job, why) => write!(f, "job {job}: changed meanwhile, left as it is: {why}"),
             Event::Waits(job, why) => write!(f, "job {job}: waits: {why}"),
             Event::Ignored(what) => write!(f, "ignored: {what}"),
+            Event::NoPartition { name, others, .. } if others.is_empty() => {
+                write!(f, "there is no partition {name:?}, nor any other that this user may see")
+            }
+            Event::NoPartition { name, others, .. } => {
+                write!(f, "there is no partition {name:?}: name one that is there, {}", others.join(", "))
+            }
             Event::Unreachable(why, pause) => write!(f, "Slurm cannot be reached, again in {pause:?}: {why}"),
             Event::Reachable => write!(f, "Slurm can be reached again"),
             Event::PolicyFailed(why, times) => write!(f, "the policy failed ({times} in a row): {why}"),

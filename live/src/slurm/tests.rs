@@ -18,6 +18,8 @@ use super::*;
 
 const SQUEUE: &str = include_str!("../../../tests/data/slurm/squeue-22.05.json");
 const SINFO: &str = include_str!("../../../tests/data/slurm/sinfo-22.05.json");
+/// `sinfo --all --noheader --format=%R` of a cluster with a partition without nodes, too.
+const PARTITIONS: &str = include_str!("../../../tests/data/slurm/partitions-22.05.txt");
 /// A second after the last submission.
 const NOW: Duration = Duration::from_secs(1_795_290_310);
 
@@ -51,6 +53,7 @@ impl Slurm for Fake {
         match command {
             "squeue" if recorded.squeue.len() > 1 => Ok(recorded.squeue.pop_front().unwrap()),
             "squeue" => Ok(recorded.squeue[0].clone()),
+            "sinfo" if arguments.contains(&"--format=%R") => Ok(PARTITIONS.into()),
             "sinfo" => Ok(recorded.sinfo.clone()),
             _ => {
                 let call = arguments.join(" ");
@@ -452,17 +455,40 @@ fn an_unknown_type_of_gpu_takes_its_node_out_and_is_said_once() {
 }
 
 #[test]
-fn a_partition_without_gpus_is_said_to_be_empty() {
+fn a_partition_without_nodes_is_said_to_be_empty() {
+    let mct = registry::build("mct").unwrap();
+    let mut bench = Bench::new(&[SQUEUE], mct, |settings| settings.partition = "debug".into());
+    bench.look(0);
+    bench.look(2);
+    assert_eq!(bench.slurm.calls(), Vec::<String>::new());
+    assert_eq!(bench.said, ["ignored: partition debug, which has no node with GPUs that are known"]);
+}
+
+#[test]
+fn a_partition_that_is_not_there_is_said_with_those_that_are() {
     let mct = registry::build("mct").unwrap();
     let mut bench = Bench::new(&[SQUEUE], mct, |settings| settings.partition = "gup".into());
     bench.look(0);
     bench.look(2);
-    assert_eq!(
-        (bench.slurm.calls(), bench.said("ignored: partition gup")),
-        (Vec::new(), 1),
-        "{:#?}",
-        bench.said
-    );
+    assert_eq!(bench.slurm.calls(), Vec::<String>::new());
+    assert_eq!(bench.said, ["there is no partition \"gup\": name one that is there, gpu, debug, spare"]);
+}
+
+#[test]
+fn a_partition_that_goes_away_is_said_once_each_time() {
+    let mct = registry::build("mct").unwrap();
+    let mut bench = Bench::new(&[SQUEUE], mct, |settings| settings.partition = "cpu".into());
+    let with_cpu = SINFO.replace("\"gpu\"", "\"cpu\"");
+    let mut gone = Vec::new();
+    for (at, sinfo) in [&*with_cpu, SINFO, SINFO, &with_cpu, SINFO].into_iter().enumerate() {
+        bench.slurm.0.borrow_mut().sinfo = sinfo.into();
+        bench.adapter.look(NOW, &mut |event| {
+            if let Event::NoPartition { was_there, .. } = event {
+                gone.push((at, was_there));
+            }
+        });
+    }
+    assert_eq!(gone, [(1, true), (4, true)]);
 }
 
 #[test]

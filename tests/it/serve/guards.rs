@@ -119,6 +119,10 @@ fn what_is_no_question_is_refused_by_name() {
     wrong["state"]["jobs"][0]["takes_ns"] = json!({ "moon": 1 });
     refused(&wrong.to_string(), 422, "moon");
     assert_eq!(server.post("/v1/decide", &question()).status, 200);
+    let elsewhere = server.get("/v1/decides");
+    assert_eq!((elsewhere.status, elsewhere.text().contains("no such path")), (404, true));
+    let asked = server.get("/v1/decide");
+    assert_eq!((asked.status, asked.text().contains("does not take GET: see /openapi.json")), (405, true));
 }
 
 /// Whole questions, cut and changed in thousands of ways: each is answered, and the service lives.

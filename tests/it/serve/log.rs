@@ -5,6 +5,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{Server, checkpoint, states, value};
+use crate::support::Bench;
 
 fn replay(log: &std::path::Path, who: &[&str]) -> Value {
     let output = Command::new(env!("CARGO_BIN_EXE_yardmaster"))
@@ -73,4 +74,19 @@ fn a_process_that_is_killed_loses_at_most_its_last_line() {
     server.child.wait().unwrap();
     let after = replay(&log, &["--policy", "mct"]);
     assert_eq!(after["decisions"].as_u64().unwrap() as usize, written - 2 + more, "{after}");
+}
+
+#[test]
+fn what_is_no_log_is_refused_by_name() {
+    let bench = Bench::new();
+    bench.put("empty.jsonl", "");
+    bench.put("guide.md", "# no log\n\nat all\n");
+    for (file, told) in [
+        ("empty.jsonl", "empty.jsonl holds no decision, and 0 lines that are none: give what"),
+        ("guide.md", "guide.md holds no decision, and "),
+        ("absent.jsonl", "cannot read absent.jsonl"),
+    ] {
+        let error = bench.fails(&format!("replay {file} --policy mct"));
+        assert!(error.contains(told), "{error}");
+    }
 }

@@ -13,7 +13,6 @@ use super::workload::Workload;
 /// Reads YARDMASTER_SLURM_POLICIES (rules, and file names in `checkpoints/`; `slurm` is Slurm alone), YARDMASTER_SLURM_SEEDS and YARDMASTER_SLURM_OUT, a
 /// file that rows are added to.
 #[test]
-#[ignore = "takes about two minutes for each policy and seed; run it by name, with what it reads from the environment"]
 fn comparison_of_policies() {
     let read = |key: &str| std::env::var(key).ok();
     let Some(policies) = read("YARDMASTER_SLURM_POLICIES") else {

@@ -11,7 +11,6 @@ const WORK: &str = "--wrap=sleep 1";
 const MARK: &str = "--comment=yardmaster:v100=1,p100=2,k80=4";
 
 #[test]
-#[ignore = "starts a Slurm cluster: make test-live"]
 fn a_dry_run_changes_nothing_and_the_disable_file_stops_everything() {
     let Some(cluster) = Cluster::start(&[]) else { return };
     let job = cluster.submit(&["--hold", "--gres=gpu:1", MARK, WORK]);
@@ -20,6 +19,11 @@ fn a_dry_run_changes_nothing_and_the_disable_file_stops_everything() {
     assert!(dry.log().contains(&format!("job {job}: would release on gpu1")), "{}", dry.log());
     assert_eq!(cluster.job(job, "state_reason"), "JobHeldUser");
     assert_eq!(cluster.job(job, "admin_comment"), "");
+    let mut elsewhere = cluster.command(env!("CARGO_BIN_EXE_yardmaster"));
+    let elsewhere = elsewhere.args(["slurm", "--policy", "mct", "--partition", "gup"]).output().unwrap();
+    let said = String::from_utf8_lossy(&elsewhere.stderr);
+    assert_eq!(elsewhere.status.code(), Some(1), "{said}");
+    assert!(said.contains("error: there is no partition \"gup\": name one that is there, gpu\n"), "{said}");
 
     let off = cluster.path("off");
     fs::write(&off, "").unwrap();
@@ -34,7 +38,6 @@ fn a_dry_run_changes_nothing_and_the_disable_file_stops_everything() {
 }
 
 #[test]
-#[ignore = "starts a Slurm cluster: make test-live"]
 fn an_outage_of_slurmctld_is_survived_and_no_job_is_lost() {
     let Some(cluster) = Cluster::start(&[]) else { return };
     let yardmaster = cluster.yardmaster("--policy mct");
@@ -54,7 +57,6 @@ fn an_outage_of_slurmctld_is_survived_and_no_job_is_lost() {
 }
 
 #[test]
-#[ignore = "starts a Slurm cluster: make test-live"]
 fn jobs_of_every_shape_complete() {
     let Some(cluster) = Cluster::start(&["gpu1:v100:2", "gpu2:p100:2", "gpu3:p100:2", "gpu4:voodoo2:2"])
     else {

@@ -16,7 +16,6 @@ use self::workload::Workload;
 const JOBS: usize = 60;
 
 #[test]
-#[ignore = "starts a Slurm cluster and takes minutes: make test-live"]
 fn all_jobs_complete_under_slurm_and_under_yardmaster_through_a_restart() {
     let workload = Workload::draw(1, JOBS);
     let arms = [Arm::slurm(), Arm::yardmaster("mct").with_restart()];
