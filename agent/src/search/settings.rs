@@ -47,8 +47,9 @@ pub const ABOUT: &str =
     "look-ahead: tries decisions on imagined futures in which a rule goes on: search(base=mct,...)";
 
 /// Parameters with what they are, for messages.
-const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (32), horizon in arrivals (40, or all with \
-                          clairvoyant=1), caution in standard errors (2.5), ms a decision (0: no limit), clairvoyant (0 or 1)";
+const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (32), \
+                          horizon in arrivals (40, or all with clairvoyant=1), \
+                          caution in standard errors (2.5), ms a decision (0: no limit), clairvoyant (0 or 1)";
 
 impl Settings {
     /// Those of a name; `None` if it names no look-ahead.
