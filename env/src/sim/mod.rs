@@ -198,16 +198,15 @@ impl Simulator {
     }
 
     /// For whoever plays a future to its end many times over: after the last arrival a wait without a moment lasts until
-    /// something happens, however soon the scenario would have the policy asked again. What comes later is known by then,
-    /// and a rule that waits for a moment names it; asking every few milliseconds while long jobs end is nearly all work there is.
+    /// something happens, however soon the scenario would have the policy asked again. A rule that waits for a moment
+    /// names it, and to ask every few milliseconds while long jobs end would be nearly all the work.
     pub fn be_patient(&mut self) {
         self.patient = true;
     }
 
     /// When a policy that waits without a moment is asked again at the latest, if not by an event.
     fn asked_again(&self) -> Option<Time> {
-        let something_comes = !self.running.is_empty();
-        let no_need = self.patient && something_comes && self.next_arrival().is_none();
+        let no_need = self.patient && !self.running.is_empty() && self.next_arrival().is_none();
         self.world.hold.filter(|_| !no_need).map(|hold| self.now + hold)
     }
 
