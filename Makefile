@@ -13,7 +13,7 @@ EPISODES ?= 100
 RUN := runs/demo
 
 # Rows of look-ahead on the same test episodes, which `make results` compares with.
-SEARCH ?= $(wildcard docs/results/2026-11-21-look-ahead/rows/*.json.gz)
+SEARCH ?= $(wildcard docs/results/2026-11-29-look-ahead/rows/*.json.gz)
 
 # Validation episodes that the parameters of rules are chosen on.
 TUNE_EPISODES ?= 100

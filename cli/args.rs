@@ -206,7 +206,8 @@ pub(crate) struct Bench {
 /// Choose the parameters of rules on validation episodes, which are never those of `bench`
 ///
 /// All combinations where there are at most 64, else one parameter after the other; the worse half of the candidates is
-/// dropped before more episodes are spent on the rest. Parameters that a name gives, as in `timeout(ms=2)`, stay.
+/// dropped before more episodes are spent on the rest. What is best then plays as many other episodes, and is taken only if it
+/// is better there than the rule as it was, by a paired 95 % interval. Parameters that a name gives, as in `timeout(ms=2)`, stay.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Tune {
     /// Scenario: a built-in name or a TOML file; or several with commas between, for one tuning that is to suit them all
@@ -215,7 +216,7 @@ pub(crate) struct Tune {
     /// Policies, separated by commas, or all that have parameters
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
-    /// Validation episodes
+    /// Validation episodes to choose on; as many others confirm
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(2..=100_000))]
     pub(crate) episodes: u64,
     /// Which validation episodes

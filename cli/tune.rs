@@ -21,8 +21,8 @@ use crate::silence::Silence;
 use crate::summary::number;
 
 /// What stands above the file.
-const HEAD: &str = "# Parameters chosen on validation episodes; see README.md in agent/tuned of the source. `before` and `after` are\n\
-    # means of the objective, `ratio` is paired; `after` flatters, for the values were chosen on these episodes.\n";
+const HEAD: &str = "# Parameters chosen on validation episodes, and confirmed on as many others: see README.md in agent/tuned of the\n\
+    # source. `before` and `after` are means of the objective over those others, `ratio` is paired.\n";
 
 /// Runs the command.
 pub(crate) fn run(args: &Tune) -> Result<()> {
@@ -31,10 +31,13 @@ pub(crate) fn run(args: &Tune) -> Result<()> {
         args.scenario.split(',').map(|name| input::scenario(name.trim())).collect::<Result<_>>()?;
     let policies = policies(args, &scenarios)?;
     let stage = Stage::new(&scenarios, args)?;
-    let mut rules = Vec::new();
+    let (mut rules, mut unclear) = (Vec::new(), Vec::new());
     for policy in &policies {
         match stage.tune(policy) {
-            Ok(tuning) => rules.push(rule(policy, &tuning)),
+            Ok(tuning) => {
+                rules.push(rule(policy, &tuning));
+                unclear.extend((tuning.found != tuning.name).then_some(tuning.found));
+            }
             // Among many, one that cannot be tuned is not the end.
             Err(error) if policies.len() > 1 => eprintln!("{error}; left out"),
             Err(error) => return Err(error.into()),
@@ -51,6 +54,12 @@ pub(crate) fn run(args: &Tune) -> Result<()> {
     };
     if !out.is_stdout() {
         Output::Stdout.write(table(&tuned, &scenarios))?;
+        if !unclear.is_empty() {
+            Output::Stdout.write(format!(
+                "found, but not clearly better on other episodes: {}\n",
+                unclear.join("; ")
+            ))?;
+        }
     }
     out.write(format!("{HEAD}{}", toml::to_string(&tuned)?))
 }
@@ -93,7 +102,8 @@ fn command(args: &Tune) -> String {
     )
 }
 
-/// The validation episodes, generated when they are first played. Those of several scenarios take turns.
+/// The validation episodes, generated when they are first played: first those to choose on, then as many to confirm on. Those
+/// of several scenarios take turns.
 struct Stage<'a> {
     scenarios: &'a [Scenario],
     seeds: Vec<u64>,
@@ -103,7 +113,7 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(scenarios: &'a [Scenario], args: &Tune) -> Result<Stage<'a>> {
-        let numbers = (0..args.episodes).flat_map(|number| vec![number; scenarios.len()]);
+        let numbers = (0..2 * args.episodes).flat_map(|number| vec![number; scenarios.len()]);
         let seeds: Vec<u64> = numbers.map(|number| Split::Validation.seed(args.seed, number)).collect();
         let bar = ProgressBar::new_spinner();
         bar.set_style(ProgressStyle::with_template("{spinner} {msg}: {pos} runs, {per_sec}, {elapsed}")?);
@@ -113,7 +123,7 @@ impl<'a> Stage<'a> {
     fn tune(&self, policy: &str) -> Result<Tuning, TuneError> {
         let rounds = Cell::new(0);
         let units = self.units(policy)?;
-        tune(policy, self.seeds.len(), |asked| {
+        tune(policy, self.seeds.len() / 2, |asked| {
             rounds.set(rounds.get() + 1);
             self.bar.set_message(format!("{policy}, round {}", rounds.get()));
             let answers = asked.iter().zip(self.play(asked));
@@ -122,18 +132,19 @@ impl<'a> Stage<'a> {
     }
 
     /// What the objective of each scenario is measured in, (scenarios): its own unit where it is the only one; else the
-    /// policy's mean there before it is tuned, so that scenarios count alike.
+    /// policy's mean there before it is tuned, on the episodes that confirm, so that scenarios count alike.
     fn units(&self, policy: &str) -> Result<Vec<f64>, TuneError> {
         if let [_] = self.scenarios {
             return Ok(vec![1.0]);
         }
-        let all: Vec<(String, usize)> = (0..self.seeds.len()).map(|at| (policy.to_owned(), at)).collect();
+        let half = self.seeds.len() / 2;
+        let all: Vec<(String, usize)> = (half..2 * half).map(|at| (policy.to_owned(), at)).collect();
         let mut sums = vec![0.0; self.scenarios.len()];
         for (at, answer) in self.play(&all).into_iter().enumerate() {
             sums[at % self.scenarios.len()] +=
                 answer.map_err(|why| TuneError::Failed { policy: policy.to_owned(), why })?;
         }
-        let episodes = (self.seeds.len() / self.scenarios.len()) as f64;
+        let episodes = (half / self.scenarios.len()) as f64;
         Ok(sums.into_iter().map(|sum| (sum / episodes).max(1e-12)).collect())
     }
 
@@ -161,7 +172,7 @@ impl<'a> Stage<'a> {
 }
 
 fn rule(policy: &str, tuning: &Tuning) -> TunedRule {
-    let Tuning { name, before, after, tried } = tuning;
+    let Tuning { name, before, after, tried, .. } = tuning;
     TunedRule {
         policy: policy.to_owned(),
         tuned: name.clone(),
@@ -198,8 +209,10 @@ fn table(tuned: &Tuned, scenarios: &[Scenario]) -> String {
         _ => "each objective over its mean before, averaged over the scenarios".to_owned(),
     };
     format!(
-        "{}: {objective}, {} validation episodes (seed {})\n\n{table}\n",
-        tuned.scenario, tuned.episodes, tuned.seed
+        "{}: {objective}, chosen on {episodes} validation episodes, means of {episodes} others (seed {})\n\n{table}\n",
+        tuned.scenario,
+        tuned.seed,
+        episodes = tuned.episodes
     )
 }
 

@@ -1,10 +1,14 @@
 //! Choosing the parameters of a rule: on common random numbers, the whole grid where it is small, else one parameter
 //! after the other, with the worse half of the candidates dropped before more episodes are spent on the rest (successive
 //! halving: Karnin, Koren and Somekh 2013).
+//!
+//! The best of many is best by luck in part. What was found therefore plays as many other episodes against the rule as it
+//! was, and is taken only if it is better there, by a paired 95 % interval.
 
 use std::collections::HashMap;
 
 use crate::registry::{self, Parameter, RegistryError};
+use crate::stats;
 
 /// At most so many combinations are tried one and all.
 pub const GRID: usize = 64;
@@ -38,18 +42,24 @@ pub enum TuneError {
 /// What tuning a rule has come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tuning {
-    /// The name with the best values; that of the rule as it was given where none are better.
+    /// The name with the best values; that of the rule as it was given where none are clearly better.
     pub name: String,
-    /// The objective of each episode before.
+    /// The name with the values that were best where they were chosen, whether they have been confirmed or not.
+    pub found: String,
+    /// The objective before, of each episode that nothing was chosen on.
     pub before: Vec<f64>,
-    /// The same with the best values.
+    /// The same with the values of `name`.
     pub after: Vec<f64>,
     /// Combinations that were tried, on some episodes at least.
     pub tried: usize,
 }
 
-/// Tunes the parameters that a policy's name leaves open, on so many episodes. `play` is asked for the objective, or why
-/// there is none, of policies in episodes (by number), and may do all of them at once; the answers are in their order.
+/// Tunes the parameters that a policy's name leaves open, on so many episodes, and confirms what was found on as many that
+/// follow. `play` is asked for the objective, or why there is none, of policies in episodes (by number, below twice
+/// `episodes`), and may do all of them at once; the answers are in their order.
+///
+/// # Errors
+/// A name that is wrong or has nothing to tune; a rule that fails as it is.
 pub fn tune<P>(policy: &str, episodes: usize, play: P) -> Result<Tuning, TuneError>
 where
     P: Fn(&[(String, usize)]) -> Vec<Result<f64, String>>,
@@ -61,14 +71,20 @@ where
     let mut search = Search { policy, axes, episodes: episodes.max(1), play, scores: HashMap::new() };
     let start = search.start();
     search.advance(std::slice::from_ref(&start), search.episodes)?;
-    let (before, why) = search.objectives(&start);
-    if let Some(why) = why {
-        return Err(TuneError::Failed { policy: policy.to_owned(), why });
-    }
+    search.confirmed(&start)?;
     let best = search.run(start.clone())?;
-    let after = search.objectives(&best).0;
-    let name = if best == start { policy.to_owned() } else { search.name(&best)? };
-    Ok(Tuning { name, before, after, tried: search.scores.len() })
+    let tried = search.scores.len();
+    let name = |choice: &Choice| if *choice == start { Ok(policy.to_owned()) } else { search.name(choice) };
+    let (found, given) = (name(&best)?, policy.to_owned());
+    search.advance(&[start.clone(), best.clone()], 2 * search.episodes)?;
+    let before = search.confirmed(&start)?;
+    // What was chosen and then fails is not taken.
+    let clear = |after: &Vec<f64>| after.len() > 1 && stats::paired_ratio(after, &before).below(1.0);
+    let after = search.confirmed(&best).ok().filter(clear);
+    Ok(match after {
+        Some(after) => Tuning { name: found.clone(), found, before, after, tried },
+        None => Tuning { name: given, found, after: before.clone(), before, tried },
+    })
 }
 
 /// Whether there is anything to tune.
@@ -196,11 +212,12 @@ impl<P: Fn(&[(String, usize)]) -> Vec<Result<f64, String>>> Search<'_, P> {
         choices.sort_by(|one, other| mean(one).total_cmp(&mean(other)));
     }
 
-    /// In each episode, and why there is none in the first that failed.
-    fn objectives(&self, choice: &Choice) -> (Vec<f64>, Option<String>) {
-        let scores = self.scores.get(choice).map_or(&[][..], Vec::as_slice);
-        let failed = scores.iter().find_map(|score| score.clone().err());
-        (scores.iter().filter_map(|score| score.as_ref().ok().copied()).collect(), failed)
+    /// The objective in each of the episodes played that nothing is chosen on.
+    fn confirmed(&self, choice: &Choice) -> Result<Vec<f64>, TuneError> {
+        let scores = self.scores.get(choice).cloned().unwrap_or_default();
+        let scores: Result<Vec<f64>, String> = scores.into_iter().collect();
+        let mut scores = scores.map_err(|why| TuneError::Failed { policy: self.policy.to_owned(), why })?;
+        Ok(scores.split_off(self.episodes.min(scores.len())))
     }
 
     fn name(&self, choice: &Choice) -> Result<String, RegistryError> {
@@ -245,8 +262,43 @@ mod tests {
         let tuning = tune("fcfs+timeout", 64, bowl(best, &plays)).unwrap();
         assert_eq!(tuning.name, format!("fcfs+timeout(ms={best})"));
         assert!(tuning.after.iter().sum::<f64>() < tuning.before.iter().sum::<f64>());
+        assert_eq!(tuning.found, tuning.name);
         assert_eq!((tuning.before.len(), tuning.after.len(), tuning.tried), (64, 64, tries.len()));
         assert!(plays.get() < 64 * tries.len(), "{} plays", plays.get());
+    }
+
+    /// Each value has luck of its own in each episode, and in the mean none.
+    fn lottery(name: &str, episode: usize) -> f64 {
+        use yardmaster_env::workload::derive_seed;
+        let bytes = name.bytes().fold(1, |seed, byte| derive_seed(seed, u64::from(byte)));
+        10.0 + (derive_seed(bytes, episode as u64) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    #[test]
+    fn luck_is_not_taken_for_a_better_value() {
+        let play = |asked: &[(String, usize)]| {
+            asked.iter().map(|(name, episode)| Ok(lottery(name, *episode))).collect()
+        };
+        let tuning = tune("price", 32, play).unwrap();
+        assert_ne!(tuning.found, "price", "among so many one has more luck than the default");
+        assert_eq!((tuning.name.as_str(), &tuning.before), ("price", &tuning.after));
+        let means = [0..32, 32..64].map(|episodes| episodes.map(|at| lottery("price", at)).sum::<f64>());
+        assert_eq!(tuning.before.iter().sum::<f64>(), means[1], "none of what was chosen on");
+    }
+
+    #[test]
+    fn what_fails_on_other_episodes_is_not_taken() {
+        let play = |asked: &[(String, usize)]| {
+            let one = |(name, episode): &(String, usize)| match name.contains("ms=") {
+                true if *episode >= 8 => Err("out of order".to_owned()),
+                true => Ok(1.0),
+                false => Ok(2.0),
+            };
+            asked.iter().map(one).collect()
+        };
+        let tuning = tune("fcfs+timeout", 8, play).unwrap();
+        assert!(tuning.found.contains("ms="));
+        assert_eq!((tuning.name.as_str(), tuning.after), ("fcfs+timeout", vec![2.0; 8]));
     }
 
     #[test]

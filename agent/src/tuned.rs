@@ -17,7 +17,7 @@ pub struct Tuned {
     pub scenario: String,
     /// Digest of what it says.
     pub digest: String,
-    /// Validation episodes.
+    /// Validation episodes that values were chosen on; as many others confirmed them.
     pub episodes: u64,
     /// Which of them.
     pub seed: u64,
@@ -38,9 +38,9 @@ pub struct TunedRule {
     pub tuned: String,
     /// Combinations that were tried.
     pub tried: usize,
-    /// Mean of the objective with the values of the name, in validation.
+    /// Mean of the objective with the values of the name, on the episodes that confirm.
     pub before: Estimate,
-    /// The same with the best values, which were chosen on these episodes.
+    /// The same as it plays.
     pub after: Estimate,
     /// Mean after / mean before, paired.
     pub ratio: Estimate,
@@ -78,7 +78,7 @@ pub enum TunedError {
     /// It was made for something else.
     #[error(
         "{file} was tuned on scenario {tuned_on} (digest {tuned_digest}), not on {scenario} (digest {digest}): \
-         tune again with `yardmaster tune --scenario {scenario} --out {file}`, or leave it out with `--tuned none`"
+         tune again with `yardmaster tune --scenario {scenario} --out FILE.toml`, or leave it out with `--tuned none`"
     )]
     OtherScenario {
         /// The file.
@@ -211,7 +211,8 @@ mod tests {
         let other = tuned.check("t.toml", &builtin("gang").unwrap()).unwrap_err().to_string();
         assert!(other.starts_with("t.toml was tuned on scenario tiny (digest "), "{other}");
         assert!(
-            other.contains("not on gang") && other.contains("yardmaster tune --scenario gang"),
+            other.contains("not on gang")
+                && other.contains("yardmaster tune --scenario gang --out FILE.toml"),
             "{other}"
         );
     }

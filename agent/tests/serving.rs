@@ -278,6 +278,21 @@ fn long_jobs_leave_devices_for_requests_and_short_ones_do_not() {
 }
 
 #[test]
+fn nothing_is_kept_for_requests_that_have_become_rare() {
+    // One every 5 ms, then two jobs: 20 ms after the last request, or after more than a hundred gaps.
+    let starts = |quiet: u64, policy: &str| {
+        let mut jobs: Vec<Job> = (0..40).map(|at| request(at, CLOCKWORK, at * 5_000, 20_000)).collect();
+        let then = 39 * 5_000 + quiet;
+        jobs.extend([job(40, then, 100_000), job(41, then, 100_000)]);
+        let starts = starts(world(&["v100", "v100"], jobs), policy);
+        (starts[40] - then, starts[41] - then)
+    };
+    assert_eq!(starts(600_000, "fcfs+tardiness(lull=0.01)"), (0, 0));
+    assert_eq!(starts(600_000, "fcfs+tardiness"), (0, 100_000), "one device stays free for ever");
+    assert_eq!(starts(20_000, "fcfs+tardiness(lull=0.01)"), (0, 100_000), "requests may still come");
+}
+
+#[test]
 fn a_job_is_cut_off_for_a_request_that_would_be_late() {
     let jobs = |patience| vec![job(0, 0, 100_000), request(1, CLOCKWORK, 10_000, patience)];
     let starts = |patience: u64, policy: &str| {

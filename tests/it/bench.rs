@@ -245,11 +245,14 @@ fn one_tuning_may_be_for_several_scenarios() {
     let bench = Bench::new();
     let table = bench.ok("tune --scenario tiny,serving-burst --policies price(fetch=1,preempt=0,migrate=0,width=0)+tardiness(cap=0.7,patience=0.8) --episodes 2 --out both.toml");
     assert!(table.contains("averaged over the scenarios"), "{table}");
+    // Two episodes make nothing clear: the rule plays as it is.
+    assert!(table.contains("found, but not clearly better on other episodes: price("), "{table}");
     let tuned: toml::Table = bench.get("both.toml").parse().unwrap();
     assert_eq!(tuned["scenario"].as_str(), Some("tiny,serving-burst"));
     let before = tuned["policies"][0]["before"]["value"].as_float().unwrap();
     let after = tuned["policies"][0]["after"]["value"].as_float().unwrap();
-    assert!((before - 1.0).abs() < 1e-9 && after <= before, "{before} {after}");
+    assert!((before - 1.0).abs() < 1e-9 && after == before, "{before} {after}");
+    assert_eq!(tuned["policies"][0]["policy"], tuned["policies"][0]["tuned"]);
 }
 
 #[test]

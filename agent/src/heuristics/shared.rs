@@ -2,12 +2,13 @@
 //!
 //! Requests come first: jobs are asked for only when no batch is to start, and see neither requests nor the devices that are
 //! kept for them. Jobs shorter than the time that requests have may run there all the same: they are gone soon enough. Where
-//! the scenario allows it, a job is cut off for requests that would be late otherwise.
+//! the scenario allows it, a job is cut off for requests that would be late otherwise. Where requests have become rare (`lull`),
+//! nothing is kept for them: a device that stands by for nobody is half of a small cluster's training.
 
 use yardmaster_env::units::{Span, Time};
 use yardmaster_env::view::{Decision, Discipline, Stream, View};
 
-use super::serving::Serving;
+use super::serving::{Common, Serving};
 use crate::policy::Policy;
 
 /// `jobs+serving`.
@@ -55,8 +56,11 @@ impl Shared {
 
     /// Takes the spare devices of each kind out of those that are free; `false` if there is nothing to take.
     fn keep_spare(&mut self, view: &View<'_>) -> bool {
-        let spare = self.serving.common().spare;
+        let Common { spare, lull, .. } = *self.serving.common();
         let served = |slot| (0..view.streams.len()).any(|stream| view.timing.is_served(stream, slot));
+        if lull > 0.0 && is_lull(view, lull) {
+            return false;
+        }
         self.free.clear();
         self.free.extend_from_slice(view.free);
         self.free_by_kind.clear();
@@ -73,6 +77,11 @@ impl Shared {
         }
         self.free_by_kind != view.free_by_kind
     }
+}
+
+/// Whether requests of all models come at less than this part of their usual rate.
+fn is_lull(view: &View<'_>, part: f64) -> bool {
+    (0..view.streams.len()).all(|stream| view.history.forecast.burst(view.now, Some(stream)) < part)
 }
 
 impl Policy for Shared {

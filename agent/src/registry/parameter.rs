@@ -88,10 +88,10 @@ pub(super) fn set(
 fn find(part: &str, name: &str, known: &[Parameter]) -> Result<usize, RegistryError> {
     known.iter().position(|parameter| parameter.name == name).ok_or_else(|| {
         let valid: Vec<String> = known.iter().map(Parameter::to_string).collect();
-        let valid = if valid.is_empty() {
-            "it takes none".to_owned()
-        } else {
-            format!("valid is {}", valid.join(" or "))
+        let valid = match valid.as_slice() {
+            [] => "it takes none".to_owned(),
+            [one] => format!("valid is {one}"),
+            all => format!("valid are {}", all.join(", ")),
         };
         RegistryError::Parameter {
             part: part.to_owned(),

@@ -43,7 +43,7 @@ fn mistakes_are_named() {
     assert!(error("sjf(ms=2)").contains("takes none"));
     assert!(error("one(ms=2)").contains("takes none"));
     assert!(error("timeout(s=2)").ends_with("valid is ms (default 5, 0 to 3600000)"));
-    let valid = "valid is k (default 4, 1 to 1024) or ms (default 1000, 0 to 3600000)";
+    let valid = "valid are k (default 4, 1 to 1024), ms (default 1000, 0 to 3600000)";
     assert!(error("wait-for(n=2)").ends_with(valid), "{}", error("wait-for(n=2)"));
     assert!(error("fixed(k=2.5)").ends_with("k is 2.5, it must be a whole number from 1 to 1024"));
 }
@@ -78,6 +78,6 @@ fn values_are_written_into_names() {
     assert_eq!(with_values("sjf", &[]).unwrap(), "sjf");
     let error = |values: &[(usize, &str, f64)]| with_values("mct+timeout", values).unwrap_err().to_string();
     assert!(error(&[(2, "ms", 2.0)]).contains("has 2 parts, there is no part 2"));
-    assert!(error(&[(0, "ms", 2.0)]).contains("there is no parameter \"ms\", valid is fetch"));
+    assert!(error(&[(0, "ms", 2.0)]).contains("there is no parameter \"ms\", valid are fetch"));
     assert!(error(&[(1, "ms", -1.0)]).contains("it must be a number from 0 to 3600000"));
 }

@@ -39,7 +39,12 @@ pub struct Search {
     candidates: Candidates,
     seed: u64,
     decisions: u64,
+    /// What could be seen when it last decided to wait, as it does still.
+    waited: Option<Scene>,
 }
+
+/// What could have changed since a decision to wait: arrivals, what waits, what runs, what is being fetched for it, free devices.
+type Scene = [usize; 5];
 
 /// A decision on trial.
 struct Trial {
@@ -81,6 +86,7 @@ impl Search {
             candidates: Candidates::default(),
             seed: 0,
             decisions: 0,
+            waited: None,
         })
     }
 
@@ -113,17 +119,25 @@ impl Search {
         decisions.into_iter().map(|decision| Trial { decision, costs: Vec::new() }).collect()
     }
 
-    /// Tries all on one more future; those that turn out illegal are dropped.
-    fn try_on(&mut self, view: &View<'_>, outlook: Outlook<'_>, number: usize, trials: &mut Vec<Trial>) {
+    /// Tries all on one more future; those that turn out illegal are dropped. Whether the base's own is left.
+    fn try_on(
+        &mut self,
+        view: &View<'_>,
+        outlook: Outlook<'_>,
+        number: usize,
+        trials: &mut Vec<Trial>,
+    ) -> bool {
         let mut random = generator(self.seed, self.decisions, number as u64);
-        let start = if self.settings.clairvoyant {
-            outlook.clairvoyant()
+        let mut start = if self.settings.clairvoyant {
+            outlook.clairvoyant_for(self.settings.arrivals())
         } else {
             let Draw { episode, since, arrivals } =
-                self.futures.draw(view, self.settings.horizon, &mut random);
+                self.futures.draw(view, self.settings.arrivals(), &mut random);
             let seed = random.next_u64();
             outlook.imagine(&Future { episode: episode.as_deref(), since, arrivals: &arrivals, seed })
         };
+        start.be_patient();
+        let mut own = None;
         trials.retain_mut(|trial| {
             // The base goes on as it stands now, with what it has learned.
             let mut fork = self.base.fork();
@@ -134,8 +148,9 @@ impl Search {
             });
             let cost = roll_out(start.clone(), trial.decision.clone(), &mut **tail);
             trial.costs.extend(cost);
-            cost.is_some()
+            *own.get_or_insert(cost.is_some()) && cost.is_some()
         });
+        own == Some(true)
     }
 
     /// The best of the trials, by sequential halving.
@@ -149,7 +164,9 @@ impl Search {
                 if done > 0 && self.settings.budget().is_some_and(|budget| begin.elapsed() > budget) {
                     break 'rounds;
                 }
-                self.try_on(view, outlook, done, &mut trials);
+                if !self.try_on(view, outlook, done, &mut trials) {
+                    return None;
+                }
                 done += 1;
             }
             if done == all {
@@ -218,19 +235,30 @@ impl Policy for Search {
 
     fn reset(&mut self, seed: u64) {
         self.base.reset(seed);
-        (self.seed, self.decisions) = (seed, 0);
+        (self.seed, self.decisions, self.waited) = (seed, 0, None);
     }
 
     fn decide(&mut self, view: &View<'_>) -> Decision {
         let own = self.base.decide(view);
         self.decisions += 1;
         let Some(outlook) = view.outlook else { return own };
-        let trials = self.trials(view, own.clone());
-        if trials.len() < 2 {
+        // If only time has passed, what made it wait makes it wait still.
+        let scene = matches!(own, Decision::Wait { .. }).then(|| scene(view));
+        if scene.is_some() && scene == self.waited {
             return own;
         }
-        self.best(view, outlook, trials).unwrap_or(own)
+        let trials = self.trials(view, own.clone());
+        let decision = if trials.len() < 2 { own } else { self.best(view, outlook, trials).unwrap_or(own) };
+        self.waited = scene.filter(|_| matches!(decision, Decision::Wait { .. }));
+        decision
     }
+}
+
+fn scene(view: &View<'_>) -> Scene {
+    let requests: usize = view.streams.iter().map(|stream| stream.queue.len()).sum();
+    let fetching = view.running.iter().filter(|run| run.fetching).count();
+    let free: u32 = view.free_by_kind.iter().sum();
+    [view.jobs.len(), view.queue.len() + requests, view.running.len(), fetching, free as usize]
 }
 
 #[cfg(test)]

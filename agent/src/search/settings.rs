@@ -13,8 +13,9 @@ pub struct Settings {
     pub candidates: usize,
     /// Futures that the last of them are tried on.
     pub futures: usize,
-    /// Arrivals in each future; it then goes on until all is done.
-    pub horizon: usize,
+    /// Arrivals in each future, which then goes on until all is done. Unless it is given, there are 40, or for whoever
+    /// knows the future all.
+    pub horizon: Option<usize>,
     /// Another decision than the base's is taken if it is better by so many standard errors.
     pub caution: f64,
     /// No new future is begun after so many milliseconds of a decision; 0 sets no limit. With a limit, decisions depend
@@ -24,13 +25,16 @@ pub struct Settings {
     pub clairvoyant: bool,
 }
 
+/// Arrivals in an imagined future, unless it is said how many.
+const HORIZON: usize = 40;
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             base: "mct".to_owned(),
             candidates: 10,
             futures: 32,
-            horizon: 40,
+            horizon: None,
             caution: 2.5,
             ms: 0.0,
             clairvoyant: false,
@@ -43,7 +47,8 @@ pub const ABOUT: &str =
     "look-ahead: tries decisions on imagined futures in which a rule goes on: search(base=mct,...)";
 
 /// Parameters with what they are, for messages.
-const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (32), horizon in arrivals (40), \
+const PARAMETERS: &str = "base=RULE (default mct), candidates (10), futures (32), \
+                          horizon in arrivals (40, or all with clairvoyant=1), \
                           caution in standard errors (2.5), ms a decision (0: no limit), clairvoyant (0 or 1)";
 
 impl Settings {
@@ -82,7 +87,7 @@ impl Settings {
         let pairs = [
             ("candidates", self.candidates as f64, normal.candidates as f64),
             ("futures", self.futures as f64, normal.futures as f64),
-            ("horizon", self.horizon as f64, normal.horizon as f64),
+            ("horizon", self.horizon.map_or(-1.0, |horizon| horizon as f64), -1.0),
             ("caution", self.caution, normal.caution),
             ("ms", self.ms, normal.ms),
             ("clairvoyant", f64::from(self.clairvoyant), 0.0),
@@ -109,13 +114,18 @@ impl Settings {
             "base" => self.base = value.to_owned(),
             "candidates" => self.candidates = whole(2.0, 1000.0)?,
             "futures" => self.futures = whole(2.0, 10_000.0)?,
-            "horizon" => self.horizon = whole(0.0, 100_000.0)?,
+            "horizon" => self.horizon = Some(whole(0.0, 100_000.0)?),
             "caution" => self.caution = number(0.0, 100.0)?,
             "ms" => self.ms = number(0.0, 3_600_000.0)?,
             "clairvoyant" => self.clairvoyant = whole(0.0, 1.0)? == 1,
             _ => return Err(format!("there is no parameter {key:?}, valid are {PARAMETERS}")),
         }
         Ok(())
+    }
+
+    /// Arrivals that a future has.
+    pub fn arrivals(&self) -> usize {
+        self.horizon.unwrap_or(if self.clairvoyant { usize::MAX } else { HORIZON })
     }
 
     /// The most time that a decision may take.

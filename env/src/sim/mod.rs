@@ -74,6 +74,8 @@ pub struct Simulator {
     wake: Option<Time>,
     /// The policy chose to wait; cleared by the next event.
     waiting: bool,
+    /// Once nothing more is to come, a wait without a moment lasts until the next event.
+    patient: bool,
     queue: Line,
     streams: Vec<Stream>,
     free: Vec<u32>,
@@ -122,6 +124,7 @@ impl Simulator {
             deadlines: Deadlines::default(),
             wake: None,
             waiting: false,
+            patient: false,
             queue: Line::new(&world),
             streams,
             free: world.cluster.nodes().iter().map(|node| node.devices).collect(),
@@ -186,12 +189,25 @@ impl Simulator {
             Decision::Wait { until } => {
                 self.referee().check_wait(until)?;
                 self.waiting = true;
-                self.wake = until.or_else(|| self.world.hold.map(|hold| self.now + hold));
+                self.wake = until.or_else(|| self.asked_again());
             }
         }
         self.decisions += 1;
         self.debug_check();
         Ok(())
+    }
+
+    /// For whoever plays a future to its end many times over: after the last arrival a wait without a moment lasts until
+    /// something happens, however soon the scenario would have the policy asked again. A rule that waits for a moment
+    /// names it, and to ask every few milliseconds while long jobs end would be nearly all the work.
+    pub fn be_patient(&mut self) {
+        self.patient = true;
+    }
+
+    /// When a policy that waits without a moment is asked again at the latest, if not by an event.
+    fn asked_again(&self) -> Option<Time> {
+        let no_need = self.patient && !self.running.is_empty() && self.next_arrival().is_none();
+        self.world.hold.filter(|_| !no_need).map(|hold| self.now + hold)
     }
 
     /// What a policy is shown now.

@@ -37,6 +37,8 @@ pub struct Common {
     pub variants: Variants,
     /// Devices of each kind that jobs leave free for requests.
     pub spare: u32,
+    /// Jobs may have all devices while requests come at less than this part of their usual rate.
+    pub lull: f64,
     /// Whether jobs are cut off for requests that would be late otherwise.
     pub preempt: bool,
 }

@@ -9,7 +9,7 @@ pub const SERVINGS: &[Rule<Serving>] = &[
     Rule {
         name: "tardiness",
         about: "serve the batch with the most urgency per device-second (batched apparent tardiness cost)",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT, KAPPA, FLOOR],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT, KAPPA, FLOOR],
         make: |values| {
             let (kappa, floor) = (values[OWN], values[OWN + 1]);
             Serving::new(Score::Tardiness { kappa, floor }, common(values))
@@ -18,37 +18,37 @@ pub const SERVINGS: &[Rule<Serving>] = &[
     Rule {
         name: "index",
         about: "serve the batch with the most requests in time per priced device-second",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT, BETA],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT, BETA],
         make: |values| Serving::new(Score::Index { beta: values[OWN] }, common(values)),
     },
     Rule {
         name: "max-weight",
         about: "serve where backlog times service rate is largest",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT],
         make: |values| Serving::new(Score::MaxWeight, common(values)),
     },
     Rule {
         name: "gc-mu",
         about: "serve where the marginal cost of delay times service rate is largest",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT, POWER],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT, POWER],
         make: |values| Serving::new(Score::GcMu { power: values[OWN] }, common(values)),
     },
     Rule {
         name: "tightest",
         about: "serve the batch with the least slack, past requests that are late anyway",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT],
         make: |values| Serving::new(Score::Slack, common(values)),
     },
     Rule {
         name: "keep-warm",
         about: "serve by deadline the models that are loaded; load another when enough requests wait for it",
-        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, PREEMPT, BACKLOG],
+        parameters: &[CAP, PATIENCE, WARM, VARIANTS, SPARE, LULL, PREEMPT, BACKLOG],
         make: |values| Serving::new(Score::KeepWarm { backlog: values[OWN] as u32 }, common(values)),
     },
 ];
 
 /// Where a rule's own numbers begin.
-const OWN: usize = 6;
+const OWN: usize = 7;
 
 const CAP: Parameter = Parameter {
     name: "cap",
@@ -93,6 +93,15 @@ const SPARE: Parameter = Parameter {
     whole: true,
     tries: &[0.0, 1.0, 2.0],
     about: "devices of each kind that jobs leave free for requests",
+};
+
+const LULL: Parameter = Parameter {
+    name: "lull",
+    default: 0.0,
+    range: (0.0, 1.0),
+    whole: false,
+    tries: &[0.0, 0.01],
+    about: "jobs may have all devices while requests come at less than this part of their usual rate",
 };
 
 const PREEMPT: Parameter = Parameter {
@@ -161,6 +170,7 @@ fn common(values: &[f64]) -> Common {
         warm: values[2],
         variants,
         spare: values[4] as u32,
-        preempt: values[5] > 0.0,
+        lull: values[5],
+        preempt: values[6] > 0.0,
     }
 }
