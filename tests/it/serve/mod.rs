@@ -5,6 +5,7 @@ mod faults;
 mod guards;
 mod kubernetes;
 mod log;
+mod schema;
 mod tls;
 
 use std::io::{BufRead, BufReader};
