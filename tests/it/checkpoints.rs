@@ -98,11 +98,11 @@ fn the_policy_beats_the_classical_rules_it_claims_to_beat() {
             // One server has nothing to choose but the batch, and the largest is as good as the optimum.
             let bound = if name.starts_with("one-server") { 1.01 } else { 1.0 };
             // A batch queue has nowhere to go in turns.
-            let rules = ["fcfs", "sjf", "wrr"].into_iter().filter(|rule| ratios.contains_key(*rule));
-            assert!(rules.clone().count() >= 2, "{shown} was compared with {:?}", ratios.keys());
-            for rule in rules {
-                let high = ratios[rule]["ci95"][1].as_f64().unwrap();
-                assert!(high < bound, "{shown} does not beat {rule}: {}", ratios[rule]);
+            let is_queue = name == "hpc-256" || name.starts_with("lublin");
+            let rules = ["fcfs", "sjf", "wrr"];
+            for rule in &rules[..if is_queue { 2 } else { 3 }] {
+                let high = ratios[*rule]["ci95"][1].as_f64().unwrap();
+                assert!(high < bound, "{shown} does not beat {rule}: {}", ratios[*rule]);
             }
         }
     }
