@@ -77,19 +77,25 @@ fn several_scenarios_take_turns_in_one_run() {
 #[test]
 fn a_teacher_goes_on_with_the_rule_or_with_the_policy() {
     let folder = tempfile::tempdir().unwrap();
-    let regrets = |name: &str, tail: u64| -> Vec<Value> {
+    let regrets = |name: &str, tail: u64, actions: usize| -> Vec<Value> {
         let teacher = "teach = 2\nteach_prior = 2\nteach_states = 100\nteach_futures = 2\nteach_horizon = 4\nteach_epochs = 20\nteach_average = 0.0\n";
-        let settings = format!("{SMALL}{teacher}teach_tail = {tail}\n");
+        let settings = format!("{SMALL}{teacher}teach_tail = {tail}\nteach_tail_actions = {actions}\n");
         std::fs::write(folder.path().join("c.toml"), settings).unwrap();
         ok(folder.path(), &format!("--scenario tiny --config c.toml --steps 100 --out {name}"));
         let rows = std::fs::read_to_string(folder.path().join(name).join("metrics.jsonl")).unwrap();
         let row = |line: &str| serde_json::from_str::<Value>(line).unwrap()["teach/least_regret"].clone();
         rows.lines().take(2).map(row).collect()
     };
-    let [rule, policy] = [regrets("rule", 0), regrets("policy", 1)];
+    let [rule, policy] = [regrets("rule", 0, 4), regrets("policy", 1, 4)];
     assert!(rule.iter().chain(&policy).all(Value::is_number), "{rule:?} {policy:?}");
     assert_eq!(rule[0], policy[0], "the same in the first round");
     assert_ne!(rule[1], policy[1], "other costs in the second");
+    let alone = regrets("alone", 1, 1);
+    assert_eq!(
+        (&alone[0], alone[1].as_f64()),
+        (&rule[0], Some(0.0)),
+        "the rule's own action and no other is tried"
+    );
 }
 
 #[test]
