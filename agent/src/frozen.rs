@@ -32,6 +32,9 @@ pub const TOLERANCE: f32 = 1e-5;
 /// The one key of the header's metadata.
 const CARD: &str = "card";
 
+/// How to come by a file that is one.
+const EXPORT: &str = "`yardmaster-train export --run DIR --out FILE` writes a frozen policy";
+
 /// Why a file is not a frozen policy that can be used here.
 #[derive(Debug, Error)]
 pub enum FrozenError {
@@ -45,11 +48,14 @@ pub enum FrozenError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// Something else altogether.
+    #[error("it is no safetensors file; {EXPORT}")]
+    Foreign,
     /// Cut short, or no safetensors file at all.
-    #[error("cut short, or no safetensors file: {0}")]
+    #[error("cut short, or no safetensors file: {0}; copy it again, or {EXPORT}")]
     Container(#[from] SafeTensorError),
     /// The metadata has no card, or more than a card.
-    #[error("the header's metadata has the keys {0:?}, expected only \"card\"")]
+    #[error("the header's metadata has the keys {0:?}, expected only \"card\"; {EXPORT}")]
     Metadata(Vec<String>),
     /// The card is not the JSON that it should be.
     #[error("the card is not valid: {0}")]
@@ -322,8 +328,11 @@ fn check_limits(bytes: &[u8]) -> Result<(), FrozenError> {
     if bytes.len() > MAX_FILE {
         return too_large("file", bytes.len() as u64, MAX_FILE);
     }
-    match bytes.first_chunk().map(|&first| u64::from_le_bytes(first)) {
-        Some(header) if header > MAX_HEADER as u64 => too_large("header", header, MAX_HEADER),
+    let Some((&first, rest)) = bytes.split_first_chunk() else { return Ok(()) };
+    match u64::from_le_bytes(first) {
+        // Whatever is read as a length, a header is a JSON object.
+        _ if rest.first().is_some_and(|&byte| byte != b'{') => Err(FrozenError::Foreign),
+        header if header > MAX_HEADER as u64 => too_large("header", header, MAX_HEADER),
         _ => Ok(()),
     }
 }

@@ -103,6 +103,7 @@ fn limits_are_kept() {
     assert!(refusal(&vec![0; MAX_FILE + 1]).starts_with("the file has 67108865 bytes"));
     let header = (MAX_HEADER as u64 + 1).to_le_bytes();
     assert!(refusal(&header).starts_with("the header has 1048577 bytes"));
+    assert!(refusal(b"no policy of ours").starts_with("it is no safetensors file; `yardmaster-train export"));
     let wide = with_card(|card| card["sizes"]["hidden"] = json!(5000));
     assert_eq!(refusal(&wide), "layer `hidden` is 5000 wide, the limit is 4096");
 }

@@ -10,6 +10,7 @@ pub mod extender;
 pub mod gateway;
 pub mod load;
 pub mod policy;
+pub mod reason;
 pub mod regret;
 pub mod replay;
 pub mod serve;

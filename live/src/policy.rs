@@ -12,6 +12,8 @@ use yardmaster_agent::registry::{self, RegistryError};
 use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::view::Decision;
 
+use crate::reason::Reason;
+
 /// Where a policy comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -169,37 +171,17 @@ pub struct Mind {
     schema: Option<Arc<Card>>,
 }
 
-/// Why a decision was made.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Reason {
-    /// How likely the policy holds this decision to be the best, from 0 to 1; `None` from a rule.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub probability: Option<f32>,
-    /// By how much its logit exceeds that of the next best; `None` where there is no other.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub margin: Option<f32>,
-    /// Whether the rule that the policy starts from would decide so too; `None` from a rule.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub as_prior: Option<bool>,
-    /// How many actions there were; `None` from a rule.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actions: Option<usize>,
-    /// A feature that lies outside of what was seen in training, if one does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unfamiliar: Option<String>,
-}
-
 impl Mind {
     /// Decides about a snapshot, and says why.
     pub fn decide(&mut self, snapshot: &Snapshot) -> (Decision, Reason) {
         let view = snapshot.view();
         match &mut self.kind {
-            Kind::Rule(policy) => (policy.decide(&view), Reason::default()),
+            Kind::Rule(policy) => (policy.decide(&view), Reason::of_rule(policy.name())),
             Kind::Learned(learned) => {
                 let net = learned.net_handle();
                 let weighed = learned.weigh(&view);
                 let decision = weighed.decision(&view);
-                let mut reason = weigh(weighed.logits, weighed.prior);
+                let mut reason = Reason::of_logits(weighed.logits, weighed.prior);
                 if let Some((group, at)) = net.unfamiliar(weighed.observation) {
                     reason.unfamiliar = self.schema.as_ref().map(|card| feature(card, group, at));
                 }
@@ -234,18 +216,4 @@ fn feature(card: &Card, group: &str, at: usize) -> String {
         _ => &schema.pair,
     };
     format!("{group}.{}", names.get(at).map_or("?", String::as_str))
-}
-
-fn weigh(logits: &[f32], prior: Option<usize>) -> Reason {
-    let Some(best) = yardmaster_agent::net::first_highest(logits) else { return Reason::default() };
-    let highest = logits[best];
-    let sum: f32 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-    let others = logits.iter().enumerate().filter(|(at, _)| *at != best).map(|(_, logit)| *logit);
-    Reason {
-        probability: Some(1.0 / sum),
-        margin: others.reduce(f32::max).map(|second| highest - second),
-        as_prior: Some(prior == Some(best)),
-        actions: Some(logits.len()),
-        unfamiliar: None,
-    }
 }

@@ -145,7 +145,7 @@ fn schemas() -> Value {
         json!({ "type": "boolean" }),
     );
     let list = |items: &Value| json!({ "type": "array", "items": items });
-    let any = json!({ "type": "object" });
+    let (any, number) = (json!({ "type": "object" }), json!({ "type": "number" }));
     let format = json!({ "const": 1 });
     let share = object("devices of a node", &json!({ "node": text, "devices": whole }), &["node"], false);
     let start = json!({ "jobs": list(&whole), "nodes": list(&share), "batch": whole, "variant": whole });
@@ -156,7 +156,7 @@ fn schemas() -> Value {
             &["portions", "fill"], true),
         "preempt": object("a run is cut off", &json!({ "run": whole, "jobs": list(&whole) }), &["run", "jobs"], true),
         "wait": object("nothing more begins for now", &json!({ "until_ns": whole }), &[], true),
-        "reason": object("why: probability and the runners-up, where a network decided", &json!({}), &[], false),
+        "reason": refer("Reason"),
     });
     let mut decision =
         object("one of start, reserve, allocate, preempt, wait; and its reason", &one_of, &["reason"], true);
@@ -174,6 +174,10 @@ fn schemas() -> Value {
             &json!({ "cluster": refer("Cluster"), "handle": text, "state": refer("State"), "delta": refer("Delta"),
                 "most": whole, "taken_unix_ms": whole }), &[], true),
         "Decision": decision,
+        "Reason": object("who decided, how sure it was, and what is expected; times in seconds",
+            &json!({ "rule": text, "probability": number, "margin": number, "as_prior": flag, "actions": whole, "unfamiliar": text,
+                "waited_s": number, "expected_s": number, "shortest_s": number, "slack_s": number, "left_s": number,
+                "waiting": whole, "free": whole }), &[], true),
         "Answer": object("what to do now, in this order",
             &json!({ "decisions": list(&refer("Decision")), "by": { "enum": ["policy", "fallback"] }, "fallback_reason": text,
                 "policy": text, "digest": text, "sequence": whole }), &["decisions", "by", "policy", "sequence"], true),

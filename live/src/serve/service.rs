@@ -19,7 +19,8 @@ use super::shadow::Shadows;
 use super::worker::{Decided, Fault, Workers, decide};
 use crate::audit::{Audit, Entry};
 use crate::clock::unix_ms;
-use crate::policy::{About, LoadError, Loaded, Mind, Reason, Source};
+use crate::policy::{About, LoadError, Loaded, Mind, Source};
+use crate::reason::Reason;
 
 /// Questions that may wait for the deciding threads.
 const WAITING: usize = 256;

@@ -10,7 +10,8 @@ use tokio::sync::oneshot;
 use yardmaster_env::snapshot::{Snapshot, Told};
 use yardmaster_env::view::Decision;
 
-use crate::policy::{Loaded, Mind, Reason};
+use crate::policy::{Loaded, Mind};
+use crate::reason::{Outlook, Reason};
 
 /// Decisions about one snapshot, in order.
 pub type Decided = Vec<Answer>;
@@ -126,8 +127,9 @@ pub fn decide(mind: &mut Mind, snapshot: &Arc<Snapshot>, most: usize) -> Result<
     let mut decided = Decided::new();
     let mut present = Arc::clone(snapshot);
     while decided.len() < most.max(1) {
-        let (decision, reason) = mind.decide(&present);
+        let (decision, mut reason) = mind.decide(&present);
         present.check(&decision).map_err(|why| Fault::Illegal(why.to_string()))?;
+        reason.outlook = Outlook::of(&present.view(), &decision);
         let told = present.tell(&decision);
         let is_last = decided.len() + 1 >= most;
         let goes_on = !is_last && Arc::make_mut(&mut present).carry_out(&decision).unwrap_or(false);

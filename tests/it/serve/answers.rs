@@ -20,6 +20,27 @@ fn a_frozen_policy_decides_and_gives_its_reasons() {
 }
 
 #[test]
+fn a_rule_says_which_it_is_and_what_it_expects() {
+    let server = Server::start(&["--policy", "mct"]);
+    let mut question = question();
+    question["most"] = json!(100);
+    let answer = value(&server.post("/v1/decide", &question));
+    let decisions = answer["decisions"].as_array().unwrap();
+    let starts: Vec<&Value> = decisions.iter().filter(|one| one.get("start").is_some()).collect();
+    assert!(!starts.is_empty(), "{answer}");
+    for start in starts {
+        let reason = |name: &str| start["reason"][name].as_f64().unwrap();
+        assert_eq!(start["reason"]["rule"], "mct");
+        assert!(reason("expected_s") >= reason("shortest_s") && reason("shortest_s") > 0.0, "{start}");
+        assert!(reason("waited_s") >= 0.0 && start["reason"].get("probability").is_none(), "{start}");
+    }
+    let last = decisions.last().unwrap();
+    let jobs = states().states[0].jobs.len() as u64;
+    let waiting = last["reason"]["waiting"].as_u64().unwrap();
+    assert!(last.get("wait").is_some() && last["reason"]["free"].is_u64() && waiting < jobs, "{last}");
+}
+
+#[test]
 fn several_decisions_of_one_moment_do_not_use_a_device_twice() {
     let server = Server::start(&["--policy", "mct"]);
     let mut question = question();
