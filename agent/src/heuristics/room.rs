@@ -16,11 +16,43 @@ use yardmaster_env::units::{JobId, Span};
 use yardmaster_env::view::{Decision, View};
 
 use super::Work;
-use super::batching::Batching;
-use super::composite::Composite;
-use super::order::Order;
-use super::placement::Placing;
 use crate::policy::Policy;
+use crate::registry::{Parameter, Rule};
+
+/// Rules for batch queues, which may be joined to any other for everything else.
+pub const QUEUES: &[Rule<RoomWeights>] = &[Rule {
+    name: "room",
+    about: "batch queues: done soonest for its width, the time until there is room included; else as saf, or what it is joined to",
+    parameters: &[WAIT, WIDTH, OVERTAKE],
+    make: |values| RoomWeights { wait: values[0], width: values[1], overtake: values[2] },
+}];
+
+const WAIT: Parameter = Parameter {
+    name: "wait",
+    default: 10.0,
+    range: (0.0, 1e6),
+    whole: false,
+    tries: &[0.0, 0.3, 1.0, 3.0, 10.0, 100.0],
+    about: "weight of the time until there is room",
+};
+
+const WIDTH: Parameter = Parameter {
+    name: "width",
+    default: 1.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6],
+    about: "exponent of the processors; 0 looks at times alone",
+};
+
+const OVERTAKE: Parameter = Parameter {
+    name: "overtake",
+    default: 0.0,
+    range: (0.0, 10.0),
+    whole: false,
+    tries: &[0.0, 0.2, 0.3, 0.4, 0.5, 0.7],
+    about: "how much a wait for room speaks for a job, as others may overtake it meanwhile",
+};
 
 /// What the rule weighs.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,18 +67,15 @@ pub struct RoomWeights {
 
 /// The least of (`wait` x time until there is room + time) x processors^`width` / (1 + minutes until there is
 /// room)^`overtake` first.
-#[derive(Clone, Debug)]
 pub struct Room {
     weights: RoomWeights,
     releases: Releases,
-    /// The same without waits, for everything but batch queues: who does not fit is passed over there.
-    elsewhere: Composite,
+    elsewhere: Box<dyn Policy>,
 }
 
 impl Room {
-    /// With these weights.
-    pub fn new(name: impl Into<String>, weights: RoomWeights, batching: Batching) -> Room {
-        let elsewhere = Composite::new(name, Order::Saf { width: weights.width }, Placing::Fastest, batching);
+    /// With these weights, and another policy for everything but batch queues, whose name it takes.
+    pub fn new(weights: RoomWeights, elsewhere: Box<dyn Policy>) -> Room {
         Room { weights, releases: Releases::default(), elsewhere }
     }
 
@@ -68,7 +97,7 @@ impl Policy for Room {
     }
 
     fn fork(&self) -> Option<Box<dyn Policy>> {
-        Some(Box::new(self.clone()))
+        Some(Box::new(Room::new(self.weights, self.elsewhere.fork()?)))
     }
 
     fn reset(&mut self, seed: u64) {
@@ -121,6 +150,23 @@ mod tests {
             [JobId(2), JobId(1)],
             "others may overtake what waits"
         );
+    }
+
+    #[test]
+    fn it_is_joined_to_any_rule_for_everything_else() {
+        let digest = |scenario: &str, name: &str| {
+            let world = Arc::new(builtin(scenario).unwrap().world(Split::Validation.seed(1, 1)).unwrap());
+            play(&world, &mut *registry::build(name).unwrap(), 0).unwrap().digest()
+        };
+        for (scenario, as_if) in [
+            ("pool12", "price(alpha=3)"),
+            ("shared", "price(alpha=3)+tardiness"),
+            ("hpc-256", "room(wait=0.3)"),
+        ] {
+            assert_eq!(digest(scenario, "price(alpha=3)+tardiness+room(wait=0.3)"), digest(scenario, as_if));
+        }
+        assert_eq!(digest("pool12", "room(width=0.5)"), digest("pool12", "saf(width=0.5)"));
+        assert_eq!(digest("pool12", "room+sjf"), digest("pool12", "sjf"));
     }
 
     #[test]

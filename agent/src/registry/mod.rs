@@ -20,6 +20,7 @@ use crate::heuristics::batching::{BATCHINGS, Batching};
 use crate::heuristics::composite::Composite;
 use crate::heuristics::order::{ORDERS, Order};
 use crate::heuristics::placement::{PLACEMENTS, Placing};
+use crate::heuristics::room::{QUEUES, Room, RoomWeights};
 use crate::heuristics::serving::{SERVINGS, Serving};
 use crate::heuristics::shared::Shared;
 use crate::policy::Policy;
@@ -30,7 +31,7 @@ use crate::search::{Search, Settings};
 pub struct Entry {
     /// What to ask the registry for.
     pub name: &'static str,
-    /// `policy`, `order`, `placement`, `batching` or `serving`.
+    /// `policy`, `order`, `placement`, `batching`, `serving` or `queue`.
     pub part: &'static str,
     /// What it does.
     pub about: &'static str,
@@ -64,6 +65,7 @@ pub fn entries() -> Vec<Entry> {
     all.extend(PLACEMENTS.iter().map(entry("placement")));
     all.extend(BATCHINGS.iter().map(entry("batching")));
     all.extend(SERVINGS.iter().map(entry("serving")));
+    all.extend(QUEUES.iter().map(entry("queue")));
     all.extend(own::entries());
     all
 }
@@ -122,7 +124,8 @@ pub fn standard(world: &World) -> Vec<&'static str> {
 /// has been seen for what will come; see [`crate::search::Search::new`] for one that knows its scenario.
 ///
 /// A serving rule takes all requests upon itself, and leaves jobs to the rules it is joined to: `sjf+index`; alone, to
-/// `mct`.
+/// `mct`. A rule for batch queues leaves everything else to the rules it is joined to: `price+index+room`; alone, to `saf`
+/// of its width.
 pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     if let Some(settings) = Settings::parse(name)? {
         return Ok(Box::new(Search::new(name, settings, None)?));
@@ -134,12 +137,20 @@ pub fn build(name: &str) -> Result<Box<dyn Policy>, RegistryError> {
     for part in parse::parts(name)? {
         chosen.take(name, &part)?;
     }
+    let Some((rule, weights)) = chosen.queue.take() else { return build_serving(name, chosen) };
+    if chosen.names_none_for_jobs() && chosen.serving.is_none() {
+        chosen.order = Some((rule, Order::Saf { width: weights.width }));
+    }
+    Ok(Box::new(Room::new(weights, build_serving(name, chosen)?)))
+}
+
+/// Without a rule for batch queues.
+fn build_serving(name: &str, mut chosen: Chosen) -> Result<Box<dyn Policy>, RegistryError> {
     let Some((rule, serving)) = chosen.serving.take() else { return build_plain(name, chosen) };
     if let Some((second, _)) = chosen.batching {
         return Err(RegistryError::Twice { policy: name.into(), part: "batching", first: rule, second });
     }
-    let alone = chosen.whole.is_none() && chosen.order.is_none() && chosen.placing.is_none();
-    let jobs = if alone { build("mct")? } else { build_plain(name, chosen)? };
+    let jobs = if chosen.names_none_for_jobs() { build("mct")? } else { build_plain(name, chosen)? };
     Ok(Box::new(Shared::new(name, serving, jobs)))
 }
 
@@ -223,6 +234,7 @@ enum Found {
     Placing(&'static Rule<Placing>),
     Batching(&'static Rule<Batching>),
     Serving(&'static Rule<Serving>),
+    Queue(&'static Rule<RoomWeights>),
 }
 
 impl Found {
@@ -233,6 +245,7 @@ impl Found {
             Found::Placing(rule) => rule.parameters,
             Found::Batching(rule) => rule.parameters,
             Found::Serving(rule) => rule.parameters,
+            Found::Queue(rule) => rule.parameters,
         }
     }
 }
@@ -246,7 +259,8 @@ fn find(policy: &str, part: &Part<'_>) -> Result<Found, RegistryError> {
     let placing = || named(PLACEMENTS, part.rule).map(Found::Placing);
     let batching = || named(BATCHINGS, part.rule).map(Found::Batching);
     let serving = || named(SERVINGS, part.rule).map(Found::Serving);
-    let found = order.or_else(placing).or_else(batching).or_else(serving).or_else(whole);
+    let queue = || named(QUEUES, part.rule).map(Found::Queue);
+    let found = order.or_else(placing).or_else(batching).or_else(serving).or_else(queue).or_else(whole);
     if found.is_none() && own::build(part.rule).is_some() {
         let why = "a registered policy stands alone and takes no parameters".to_owned();
         return Err(RegistryError::Parameter { part: policy.to_owned(), why });
@@ -262,6 +276,7 @@ struct Chosen {
     placing: Option<(String, Placing)>,
     batching: Option<(String, Batching)>,
     serving: Option<(String, Serving)>,
+    queue: Option<(String, RoomWeights)>,
 }
 
 impl Chosen {
@@ -274,8 +289,14 @@ impl Chosen {
             Found::Placing(rule) => set(&mut self.placing, policy, "placement", name, (rule.make)(&values)),
             Found::Batching(rule) => set(&mut self.batching, policy, "batching", name, (rule.make)(&values)),
             Found::Serving(rule) => set(&mut self.serving, policy, "serving", name, (rule.make)(&values)),
+            Found::Queue(rule) => set(&mut self.queue, policy, "queue", name, (rule.make)(&values)),
             Found::Whole(rule) => set(&mut self.whole, policy, "whole", name, (rule, values)),
         }
+    }
+
+    /// Whether nothing is said of how jobs are chosen and placed.
+    fn names_none_for_jobs(&self) -> bool {
+        self.whole.is_none() && self.order.is_none() && self.placing.is_none()
     }
 
     /// A whole rule decides for itself what it does not take.

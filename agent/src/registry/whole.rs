@@ -12,7 +12,6 @@ use crate::heuristics::matching::Matching;
 use crate::heuristics::moves::Mover;
 use crate::heuristics::order::Order;
 use crate::heuristics::random::Random;
-use crate::heuristics::room::{Room, RoomWeights};
 use crate::heuristics::ways::Width;
 use crate::optimise::genetic::{Genetic, Goal, Settings};
 use crate::optimise::shares::{Aim, Shares};
@@ -156,16 +155,6 @@ pub(super) const WHOLE: &[WholeRule] = &[
         make: |of| Box::new(Backfill::conservative(of.name, of.order, of.batching)),
     },
     WholeRule {
-        name: "room",
-        about: "batch queues: done soonest for its width, the time until there is room included",
-        parameters: &[ROOM_WAIT, ROOM_WIDTH, OVERTAKE],
-        takes: &["batching"],
-        make: |of| {
-            let weights = RoomWeights { wait: of.values[0], width: of.values[1], overtake: of.values[2] };
-            Box::new(Room::new(of.name, weights, of.batching))
-        },
-    },
-    WholeRule {
         name: "fifo",
         about: "first in, first out, blind to speed; time slices: whole devices until done",
         parameters: &[],
@@ -237,33 +226,6 @@ pub(super) const WHOLE: &[WholeRule] = &[
         },
     },
 ];
-
-const ROOM_WAIT: Parameter = Parameter {
-    name: "wait",
-    default: 10.0,
-    range: (0.0, 1e6),
-    whole: false,
-    tries: &[0.0, 0.3, 1.0, 3.0, 10.0, 100.0],
-    about: "weight of the time until there is room",
-};
-
-const ROOM_WIDTH: Parameter = Parameter {
-    name: "width",
-    default: 1.0,
-    range: (0.0, 10.0),
-    whole: false,
-    tries: &[0.0, 0.3, 0.5, 0.7, 1.0, 1.3, 1.6],
-    about: "exponent of the processors; 0 looks at times alone",
-};
-
-const OVERTAKE: Parameter = Parameter {
-    name: "overtake",
-    default: 0.0,
-    range: (0.0, 10.0),
-    whole: false,
-    tries: &[0.0, 0.2, 0.3, 0.4, 0.5, 0.7],
-    about: "how much a wait for room speaks for a job, as others may overtake it meanwhile",
-};
 
 const AHEAD: Parameter = Parameter {
     name: "ahead",
