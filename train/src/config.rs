@@ -80,6 +80,15 @@ pub struct Config {
     /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
     /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
     pub teach_relative: bool,
+    /// Frozen policies that are tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
+    pub tutors: Vec<String>,
+    /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
+    /// its tutor does. That is had for nothing beside trying actions, and is as good as the tutor at best.
+    pub tutor: u64,
+    /// About how many decisions of an episode a tutor is asked then.
+    pub tutor_states: usize,
+    /// Weight of doing what a tutor does, in mean regrets.
+    pub tutor_weight: f32,
     /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
     pub teach_caution: f64,
     /// Passes over all that was taught, in each of these iterations.
@@ -146,6 +155,10 @@ impl Default for Config {
             teach_horizon: 40,
             teach_actions: 12,
             teach_relative: true,
+            tutors: Vec::new(),
+            tutor: 0,
+            tutor_states: 160,
+            tutor_weight: 0.2,
             teach_caution: 0.5,
             teach_epochs: 3,
             teach_minibatch: 256,
@@ -173,6 +186,7 @@ impl Config {
             ("epochs", self.epochs),
             ("validation_episodes", self.validation_episodes),
             ("teach_states", self.teach_states),
+            ("tutor_states", self.tutor_states),
             ("teach_actions", self.teach_actions),
             ("teach_tail_actions", self.teach_tail_actions),
             ("teach_minibatch", self.teach_minibatch),
@@ -194,6 +208,14 @@ impl Config {
         for (name, value) in [("teach_average", self.teach_average), ("average", self.average)] {
             ensure!((0.0..1.0).contains(&value), "{name} must be at least 0 and below 1, is {value}");
         }
+        ensure!(
+            self.tutors.is_empty() == (self.tutor == 0),
+            "tutors: {} are named, for {} iterations (tutor); give both or neither",
+            self.tutors.len(),
+            self.tutor
+        );
+        ensure!(self.tutor <= self.teach, "tutor = {} is more than teach = {}", self.tutor, self.teach);
+        ensure!(self.tutor_weight >= 0.0, "tutor_weight must be at least 0, is {}", self.tutor_weight);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }

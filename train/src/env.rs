@@ -46,6 +46,15 @@ pub trait Environment: Send {
         let _ = (tail, random);
         None
     }
+    /// The action of a tutor: a policy that knows its way here. `None` where there is none, or no action stands for what
+    /// it does.
+    fn example(&mut self) -> Option<usize> {
+        None
+    }
+    /// Whether there is a tutor.
+    fn has_tutor(&self) -> bool {
+        false
+    }
     /// Takes an action below `observation().actions()`.
     fn step(&mut self, action: usize) -> Step;
     /// At an episode's end: the objective, lower is better.

@@ -38,8 +38,17 @@ pub struct Sample {
     pub reward: f32,
     /// Time until the next decision.
     pub elapsed: f32,
-    /// What each action costs more than the prior's: (actions); empty where no teacher was asked.
-    pub regrets: Vec<f32>,
+    /// What a teacher or a tutor said, where one was asked.
+    pub label: Option<Label>,
+}
+
+/// What is said of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Label {
+    /// By a teacher: what each action costs more than the prior's, (actions).
+    Regrets(Vec<f32>),
+    /// By a tutor: its own action.
+    Example(usize),
 }
 
 /// Where the time of an episode went.
@@ -77,7 +86,8 @@ pub enum Acting {
     Prior,
 }
 
-/// Plays one episode in each environment, each on a trace of its own, and asks the teacher about some of the decisions.
+/// Plays one episode in each environment, each on a trace of its own, and asks the tutor about some of the decisions in the
+/// rounds that are his, where there is one, and else the teacher.
 pub fn play_taught<E: Environment>(
     envs: &mut [E],
     net: &PolicyNet,
@@ -90,9 +100,15 @@ pub fn play_taught<E: Environment>(
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
         let mut ask = |env: &mut E| {
             let length = env.length().min(config.max_decisions).max(1);
-            let asked = teacher.random::<f32>() < config.teach_states as f32 / length as f32;
-            let regrets = asked.then(|| env.regrets(tail.as_ref(), &mut teacher)).flatten();
-            regrets.unwrap_or_default()
+            let tutored = iteration <= config.tutor && env.has_tutor();
+            let states = if tutored { config.tutor_states } else { config.teach_states };
+            if teacher.random::<f32>() >= states as f32 / length as f32 {
+                None
+            } else if tutored {
+                env.example().map(Label::Example)
+            } else {
+                env.regrets(tail.as_ref(), &mut teacher).map(Label::Regrets)
+            }
         };
         play_one(env, net, config, [iteration, trace as u64, trace as u64], acting, &mut ask)
     };
@@ -110,7 +126,7 @@ pub fn play<E: Environment>(
 ) -> Vec<Episode> {
     let one = |(i, env): (usize, &mut E)| {
         let trace = i / config.rollouts_per_trace;
-        play_one(env, net, config, [iteration, i as u64, trace as u64], acting, &mut |_| Vec::new())
+        play_one(env, net, config, [iteration, i as u64, trace as u64], acting, &mut |_| None)
     };
     envs.par_iter_mut().enumerate().map(one).collect()
 }
@@ -122,7 +138,7 @@ fn play_one<E: Environment>(
     config: &Config,
     [iteration, number, trace]: [u64; 3],
     acting: Acting,
-    ask: &mut dyn FnMut(&mut E) -> Vec<f32>,
+    ask: &mut dyn FnMut(&mut E) -> Option<Label>,
 ) -> Episode {
     let mut random = stream(config.seed, Purpose::Actions, iteration, number);
     let begin = Instant::now();
@@ -141,17 +157,17 @@ pub fn episode<E: Environment>(
     acting: Acting,
     random: &mut Xoshiro256PlusPlus,
 ) -> Episode {
-    episode_with(env, net, max_decisions, acting, random, &mut |_| Vec::new())
+    episode_with(env, net, max_decisions, acting, random, &mut |_| None)
 }
 
-/// As [`episode`]; `ask` gives what a teacher says of a decision, if anything.
+/// As [`episode`]; `ask` gives what is said of a decision, if anything.
 fn episode_with<E: Environment>(
     env: &mut E,
     net: &PolicyNet,
     max_decisions: usize,
     acting: Acting,
     random: &mut Xoshiro256PlusPlus,
-    ask: &mut dyn FnMut(&mut E) -> Vec<f32>,
+    ask: &mut dyn FnMut(&mut E) -> Option<Label>,
 ) -> Episode {
     let mut scratch = Scratch::default();
     let mut samples = Vec::new();
@@ -166,12 +182,12 @@ fn episode_with<E: Environment>(
         let uniform = random.random::<f64>();
         let (action, log_prob) = choose(logits, acting, state.prior, uniform);
         spent.forward += begin.elapsed();
-        let regrets = ask(env);
+        let label = ask(env);
         let begin = Instant::now();
         let step = env.step(action);
         spent.environment += begin.elapsed();
         let (reward, elapsed) = (step.reward, step.elapsed);
-        samples.push(Sample { state, action, log_prob, reward, elapsed, regrets });
+        samples.push(Sample { state, action, log_prob, reward, elapsed, label });
         if step.terminated {
             break;
         }

@@ -13,7 +13,7 @@ use crate::batch::{Batch, placed};
 use crate::config::Config;
 use crate::net::Leaf;
 use crate::ppo::{Learner, SHARD, numbers};
-use crate::rollout::{Sample, State};
+use crate::rollout::{Label, Sample, State};
 use crate::seed::{Purpose, stream};
 
 /// Costs beyond so many mean deviations are squashed.
@@ -21,15 +21,15 @@ const CLIP: f32 = 8.0;
 /// The logit of an action that was not tried.
 const UNTRIED: f64 = -1e9;
 
-/// A decision with what its actions cost.
+/// A decision with what its actions cost, or what a tutor does.
 #[derive(Clone, Debug)]
 pub struct Taught {
     /// Which task's costs these are; see [`crate::env::Environment::task`].
     pub task: usize,
     /// What was seen.
     pub state: State,
-    /// What each action costs more than the rule's, in the environment's unit: (actions); NaN where it was not tried.
-    pub regrets: Vec<f32>,
+    /// What was said of it. Costs are in the environment's unit; NaN where an action was not tried.
+    pub label: Label,
 }
 
 /// What costs and logits are measured in.
@@ -39,6 +39,19 @@ struct Scale<'a> {
     units: &'a [f32],
     /// Raise of the prior's logit.
     lambda: f32,
+    /// Weights of imitating the prior, where actions were tried, and a tutor.
+    imitate: f32,
+    tutor: f32,
+}
+
+/// What was said of the states of a batch, over its slots: (B, slots) each.
+struct Labels {
+    /// What an action costs more than the rule's, squashed; 0 where that is not known.
+    regrets: Tensor,
+    /// 1 where an action is not to be taken, as nobody tried it.
+    untried: Tensor,
+    /// Weights of imitation.
+    examples: Tensor,
 }
 
 /// What a round of lessons came to, on the states that are new in it.
@@ -51,15 +64,27 @@ pub struct Report {
     pub after: f64,
     /// The least that could be had on these states: every state's best action, by costs that hold their share of luck.
     pub least: f64,
+    /// How surprising the policy finds what the tutors do, in nats, after it has learned; 0 where none was asked.
+    pub surprise: f64,
 }
 
 impl Taught {
     /// Those of an episode of a task that were labelled.
     pub fn of(task: usize, samples: Vec<Sample>) -> impl Iterator<Item = Taught> {
-        samples.into_iter().filter(|sample| !sample.regrets.is_empty()).map(move |sample| {
-            let Sample { state, regrets, .. } = sample;
-            Taught { task, state, regrets }
+        samples.into_iter().filter_map(move |sample| {
+            let Sample { state, label, .. } = sample;
+            Some(Taught { task, state, label: label? })
         })
+    }
+
+    /// What the actions that were tried cost.
+    fn tried(&self) -> impl Iterator<Item = (usize, f32)> {
+        let regrets = if let Label::Regrets(regrets) = &self.label { regrets.as_slice() } else { &[] };
+        regrets.iter().copied().enumerate().filter(|(_, regret)| regret.is_finite())
+    }
+
+    fn is_example(&self) -> bool {
+        matches!(self.label, Label::Example(_))
     }
 }
 
@@ -71,7 +96,7 @@ fn units(taught: &[Taught]) -> Vec<f32> {
             sums.resize(one.task + 1, (0.0, 0));
         }
         let (sum, count) = &mut sums[one.task];
-        for regret in one.regrets.iter().filter(|regret| regret.is_finite()) {
+        for (_, regret) in one.tried() {
             *sum += f64::from(regret.abs());
             *count += 1;
         }
@@ -91,13 +116,13 @@ pub fn fit(
     round: u64,
 ) -> Report {
     let units = units(taught);
-    let scale = Scale { units: &units, lambda };
+    let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
+    let (rate, imitate) = (config.teach_learning_rate * left, config.teach_imitate * left);
+    let scale = Scale { units: &units, lambda, imitate, tutor: config.tutor_weight };
     let fresh = &taught[fresh..];
     let mut order: Vec<usize> = (0..taught.len()).collect();
     let batches = (taught.len() / config.teach_minibatch).max(1);
-    let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
-    let (rate, imitate) = (config.teach_learning_rate * left, f64::from(config.teach_imitate * left));
-    let before = mean_regret(learner, fresh, scale);
+    let before = means(learner, fresh, scale)[0];
     for epoch in 0..config.teach_epochs {
         order.shuffle(&mut stream(config.seed, Purpose::Order, round, epoch));
         for batch in 0..batches {
@@ -106,7 +131,7 @@ pub fn fit(
             let total = chosen.len() as f64;
             let one = &*learner;
             let shares: Vec<Vec<f32>> =
-                chosen.par_chunks(SHARD).map(|part| gradient(one, part, scale, imitate, total)).collect();
+                chosen.par_chunks(SHARD).map(|part| gradient(one, part, scale, total)).collect();
             let sum = shares.into_iter().reduce(|mut sum, share| {
                 sum.iter_mut().zip(&share).for_each(|(sum, more)| *sum += more);
                 sum
@@ -116,58 +141,79 @@ pub fn fit(
         }
     }
     let least = |one: &Taught| {
-        let tried = one.regrets.iter().copied().filter(|regret| regret.is_finite());
-        f64::from(squash(tried.fold(f32::INFINITY, f32::min) / units[one.task]))
+        let least = one.tried().map(|(_, regret)| regret).reduce(f32::min)?;
+        Some(f64::from(squash(least / units[one.task])))
     };
-    Report {
-        before,
-        after: mean_regret(learner, fresh, scale),
-        least: fresh.iter().map(least).sum::<f64>() / fresh.len().max(1) as f64,
-    }
+    let leasts: Vec<f64> = fresh.iter().filter_map(least).collect();
+    let [after, surprise] = means(learner, fresh, scale);
+    Report { before, after, least: leasts.iter().sum::<f64>() / leasts.len().max(1) as f64, surprise }
 }
 
 fn squash(regret: f32) -> f32 {
     CLIP * (regret / CLIP).tanh()
 }
 
-/// The gradient of a shard's part of the mean regret over `total` states, with some imitation of the prior.
-fn gradient(learner: &Learner, part: &[&Taught], scale: Scale<'_>, imitate: f64, total: f64) -> Vec<f32> {
+/// The gradient of a shard's part of the mean loss over `total` states.
+fn gradient(learner: &Learner, part: &[&Taught], scale: Scale<'_>, total: f64) -> Vec<f32> {
     tch::set_num_threads(1);
     let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, true);
     let (regret, surprise) = losses(learner, &policy, part, scale);
-    let loss = (regret + surprise * imitate) / total;
+    let loss = (regret + surprise) / total;
     numbers(&Tensor::run_backward(&[loss], &[&policy.flat], false, false)[0])
 }
 
-fn mean_regret(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> f64 {
+/// Over states whose actions were tried, the regret to be expected; over those with a tutor, how surprising what it does is.
+fn means(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> [f64; 2] {
+    // Only what tutors do is to surprise, and by as much as it does.
+    let scale = Scale { imitate: 0.0, tutor: 1.0, ..scale };
     let of = |part: &[Taught]| {
         tch::set_num_threads(1);
         let _guard = tch::no_grad_guard();
         let policy = Leaf::new(&learner.policy.layout, &learner.policy.adam.params, false);
         let part: Vec<&Taught> = part.iter().collect();
-        losses(learner, &policy, &part, scale).0.double_value(&[])
+        let (regret, surprise) = losses(learner, &policy, &part, scale);
+        [regret, surprise].map(|sum| sum.double_value(&[]))
     };
-    let sums: Vec<f64> = taught.par_chunks(SHARD).map(of).collect();
-    sums.iter().sum::<f64>() / taught.len().max(1) as f64
+    let sums: Vec<[f64; 2]> = taught.par_chunks(SHARD).map(of).collect();
+    let examples = taught.iter().filter(|one| one.is_example()).count();
+    let mean = |at: usize, count: usize| sums.iter().map(|sum| sum[at]).sum::<f64>() / count.max(1) as f64;
+    [mean(0, taught.len() - examples), mean(1, examples)]
 }
 
-/// Summed over states: the regret to be expected, and how surprising what the prior does is.
+/// Summed over states: the regret to be expected, and how surprising what the prior or the tutor does is, weighted.
 fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], scale: Scale<'_>) -> (Tensor, Tensor) {
     let states: Vec<&State> = part.iter().map(|one| &one.state).collect();
     let batch = Batch::new(&states, learner.policy.part(), learner.critic.part());
     let logits = policy.logits(&batch, scale.lambda);
-    let width = logits.size()[1] as usize;
-    let (mut regrets, mut untried) = (vec![0.0_f32; part.len() * width], vec![1.0_f32; part.len() * width]);
+    let Labels { regrets, untried, examples } = labels(part, logits.size()[1] as usize, scale);
+    let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
+    let probs = log_probs.exp();
+    let surprise = -(log_probs * examples).sum(Kind::Float);
+    ((probs * regrets).sum(Kind::Float), surprise)
+}
+
+fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
+    let [mut regrets, mut untried, mut examples] =
+        [0.0, 0.0, 0.0].map(|value: f32| vec![value; part.len() * width]);
     for (row, one) in part.iter().enumerate() {
-        for (at, regret) in one.regrets.iter().enumerate().filter(|(_, regret)| regret.is_finite()) {
-            regrets[row * width + at] = squash(regret / scale.units[one.task]);
-            untried[row * width + at] = 0.0;
+        let row = row * width..(row + 1) * width;
+        let (imitated, weight) = match one.label {
+            Label::Example(action) => (Some(action), scale.tutor),
+            Label::Regrets(_) => (one.state.prior, scale.imitate),
+        };
+        if let Some(action) = imitated {
+            examples[row.start + action] = weight;
+        }
+        if one.is_example() {
+            continue;
+        }
+        untried[row.clone()].fill(1.0);
+        for (action, regret) in one.tried() {
+            regrets[row.start + action] = squash(regret / scale.units[one.task]);
+            untried[row.start + action] = 0.0;
         }
     }
     let shape = [part.len() as i64, width as i64];
-    let [regrets, untried] = [regrets, untried].map(|values| placed(&values).view(shape));
-    let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
-    let probs = log_probs.exp();
-    let surprise = -(log_probs * &batch.prior).sum(Kind::Float);
-    ((probs * regrets).sum(Kind::Float), surprise)
+    let [regrets, untried, examples] = [regrets, untried, examples].map(|values| placed(&values).view(shape));
+    Labels { regrets, untried, examples }
 }

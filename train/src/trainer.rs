@@ -220,6 +220,7 @@ impl<E: Environment> Trainer<E> {
             ("teach/regret_before", report.before),
             ("teach/regret", report.after),
             ("teach/least_regret", report.least),
+            ("teach/surprise", report.surprise),
             ("performance/play_seconds", (played - start).as_secs_f64()),
             ("performance/learn_seconds", played.elapsed().as_secs_f64()),
         ] {

@@ -98,6 +98,47 @@ fn a_teacher_goes_on_with_the_rule_or_with_the_policy() {
     );
 }
 
+/// A frozen policy teaches in its scenario, on other numbers of nodes too; elsewhere the teacher does.
+#[test]
+fn a_frozen_policy_is_a_tutor() {
+    let folder = tempfile::tempdir().unwrap();
+    let rounds = |name: &str, scenario: &str, settings: &str| -> Vec<Value> {
+        std::fs::write(
+            folder.path().join("c.toml"),
+            format!("{SMALL}teach_futures = 1\nteach_horizon = 4\n{settings}"),
+        )
+        .unwrap();
+        ok(folder.path(), &format!("--scenario {scenario} --config c.toml --steps 100 --out {name}"));
+        let rows = std::fs::read_to_string(folder.path().join(name).join("metrics.jsonl")).unwrap();
+        rows.lines().take(2).map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    rounds("first", "tiny", "teach = 1\n");
+    ok(folder.path(), "export --run first --out tutor.safetensors");
+    let tutored = "teach = 2\ntutor = 1\ntutors = [\"tutor.safetensors\"]\ntutor_states = 100\n";
+    let found = |name: &str, scenario: &str| {
+        let rounds = rounds(name, scenario, tutored);
+        let of = |round: usize, what: &str| rounds[round][format!("teach/{what}")].as_f64().unwrap();
+        [of(0, "surprise"), of(0, "least_regret"), of(1, "surprise"), of(1, "least_regret")]
+    };
+    let [surprise, least, later, tried] = found("second", "tiny@2");
+    assert!(surprise > 0.0 && least == 0.0, "the first round is the tutor's: {surprise} {least}");
+    assert!(later == 0.0 && tried < 0.0, "the second is the teacher's: {later} {tried}");
+    let [surprise, least, ..] = found("both", "tiny,gang");
+    assert!(surprise > 0.0 && least < 0.0, "gang has no tutor: {surprise} {least}");
+    let refused = fails(folder.path(), "--scenario gang --config c.toml --out elsewhere");
+    assert!(
+        refused.contains("tutor tutor.safetensors was trained in tiny, which is none of the scenarios"),
+        "{refused}"
+    );
+    std::fs::write(folder.path().join("c.toml"), "teach = 2\ntutor = 1\ntutors = [\"none.safetensors\"]")
+        .unwrap();
+    let refused = fails(folder.path(), "--scenario tiny --config c.toml --out elsewhere");
+    assert!(refused.contains("tutor none.safetensors: cannot read"), "{refused}");
+    std::fs::write(folder.path().join("c.toml"), "tutor = 1").unwrap();
+    let refused = fails(folder.path(), "--scenario tiny --config c.toml --out elsewhere");
+    assert!(refused.contains("give both or neither"), "{refused}");
+}
+
 #[test]
 fn what_cannot_be_trained_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

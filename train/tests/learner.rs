@@ -105,6 +105,13 @@ impl Environment for Toy {
     fn score(&self) -> f64 {
         self.errors as f64 / LENGTH as f64
     }
+    /// A tutor who is always right.
+    fn has_tutor(&self) -> bool {
+        true
+    }
+    fn example(&mut self) -> Option<usize> {
+        Some(self.right)
+    }
     /// An error costs one; now and then an action is not tried.
     fn regrets(
         &mut self,
@@ -212,6 +219,31 @@ fn what_a_teacher_tries_is_learned_without_a_reward() {
     }
     assert!(trainer.can_save());
     assert_eq!(trainer.progress().steps, 0, "no decision was rewarded");
+    let errors = errors(Task::MisledPrior, &trainer);
+    assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+#[test]
+fn what_a_tutor_does_is_learned_without_trying_anything() {
+    let config = Config {
+        teach: 6,
+        tutors: vec!["toy".to_owned()],
+        tutor: 5,
+        tutor_states: 100,
+        teach_states: 100,
+        teach_minibatch: 64,
+        teach_learning_rate: 5e-3,
+        prior_start: 2.0,
+        prior_end: 2.0,
+        ..config()
+    };
+    let mut trainer = trainer(Task::MisledPrior, &config);
+    let rounds: Vec<_> = (0..6).map(|_| trainer.iterate().unwrap()).collect();
+    let all = |name: &str| rounds.iter().map(|metrics| metrics.get(name).unwrap()).collect::<Vec<_>>();
+    let (surprise, least) = (all("teach/surprise"), all("teach/least_regret"));
+    assert!(0.0 < surprise[4] && surprise[4] < surprise[0] / 2.0, "{surprise:?}");
+    assert!(least[..5].iter().all(|&least| least == 0.0), "nothing was tried: {least:?}");
+    assert!(surprise[5] == 0.0 && least[5] < 0.0, "the last round is the teacher's: {surprise:?} {least:?}");
     let errors = errors(Task::MisledPrior, &trainer);
     assert!(errors < 0.05, "{errors} of the decisions are wrong");
 }

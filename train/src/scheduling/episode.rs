@@ -28,6 +28,8 @@ pub struct Scheduling {
     env: SchedulingEnv,
     prior: Box<dyn Policy>,
     teacher: Teacher,
+    /// A policy that knows its way here.
+    tutor: Option<Learned>,
     /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
     tries: [usize; 2],
     scratch: Scratch,
@@ -50,6 +52,7 @@ impl Scheduling {
         task: usize,
         prior: &str,
         teacher: Teacher,
+        tutor: Option<Learned>,
         config: &Config,
     ) -> Result<Self> {
         let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };
@@ -66,6 +69,7 @@ impl Scheduling {
             env,
             prior,
             teacher,
+            tutor,
             tries,
             scratch: Scratch::default(),
             caution,
@@ -137,6 +141,9 @@ impl Environment for Scheduling {
             self.length = sim.decisions() as usize;
         }
         self.prior.reset(seed);
+        if let Some(tutor) = &mut self.tutor {
+            tutor.reset(seed);
+        }
         let prior = &mut self.prior;
         if let Err(error) = self.env.begin_advised(seed, |view| Some(prior.decide(view))) {
             unreachable!("an episode of a checked scenario has decisions: {error}");
@@ -190,6 +197,16 @@ impl Environment for Scheduling {
             regrets[action] = found.map_or(f32::NAN, |found| cautious(found) as f32);
         }
         Some(regrets)
+    }
+
+    fn example(&mut self) -> Option<usize> {
+        let (tutor, view) = (self.tutor.as_mut()?, self.env.view()?);
+        let decision = tutor.decide(&view);
+        self.env.candidates().action_of(&view, &decision)
+    }
+
+    fn has_tutor(&self) -> bool {
+        self.tutor.is_some()
     }
 
     fn step(&mut self, action: usize) -> Step {

@@ -3,6 +3,7 @@
 mod card;
 mod episode;
 mod judge;
+mod tutor;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -90,8 +91,10 @@ pub fn environments(names: &str, config: &Config) -> Result<World> {
     let teachers: Vec<Teacher> = (scenarios.iter())
         .map(|scenario| Teacher::new(scenario, config.teach_futures, config.teach_horizon))
         .collect();
+    let tutors = tutor::of(&scenarios, &config.tutors)?;
     let env = |task: usize| {
-        Scheduling::new(Arc::clone(&scenarios[task]), task, &prior, teachers[task].clone(), config)
+        let tutor = tutors[task].as_deref().map(tutor::Tutor::policy).transpose()?;
+        Scheduling::new(Arc::clone(&scenarios[task]), task, &prior, teachers[task].clone(), tutor, config)
     };
     let tasks = (0..config.envs).map(|at| at / config.rollouts_per_trace % scenarios.len());
     let all = (0..scenarios.len()).map(env).collect::<Result<_>>()?;
