@@ -163,7 +163,7 @@ pub(crate) struct Bench {
     /// dollars) [default: the scenario's; of a trace completion-time]
     #[arg(long, value_name = "a+k*b", conflicts_with = "speed")]
     pub(crate) objective: Option<Aim>,
-    /// Policies, separated by commas, or all
+    /// Policies, separated by commas; all stands for every rule that differs there
     #[arg(long, value_name = "a,b,c|all", default_value = "all")]
     pub(crate) policies: String,
     /// Frozen policies to compare with them

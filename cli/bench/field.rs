@@ -313,10 +313,17 @@ pub(crate) fn learned_name(path: &Path) -> String {
     if registry::build(&stem).is_ok() { path.display().to_string() } else { stem }
 }
 
-/// The policies asked for.
+/// The policies asked for; `all` stands for those that differ in this world and are not named beside it.
 fn names(list: &str, source: &Source) -> Result<Vec<String>> {
-    if list != "all" {
-        return Ok(registry::split_list(list));
+    let given = registry::split_list(list);
+    let mut names: Vec<String> = Vec::new();
+    for name in &given {
+        if name == "all" {
+            let standard = registry::standard(&source.example()?).into_iter().map(str::to_owned);
+            names.extend(standard.filter(|name| !given.contains(name)));
+        } else {
+            names.push(name.clone());
+        }
     }
-    Ok(registry::standard(&source.example()?).into_iter().map(str::to_owned).collect())
+    Ok(names)
 }

@@ -149,6 +149,19 @@ fn check_markup(page: &str) {
 }
 
 #[test]
+fn all_rules_may_be_joined_by_others() {
+    let bench = Bench::new();
+    let count = |list: &str| {
+        bench.ok(&format!("bench --scenario tiny --policies {list} --episodes 2 --json out.json"));
+        let found: Value = serde_json::from_str(&bench.get("out.json")).unwrap();
+        std::fs::remove_file(bench.path("out.json")).unwrap();
+        found[0]["policies"].as_array().unwrap().len()
+    };
+    assert_eq!(count("all,room"), count("all") + 1);
+    assert_eq!(count("mct,all"), count("all"), "what is named beside all counts once");
+}
+
+#[test]
 fn the_report_is_one_well_formed_page_that_needs_nothing_else() {
     let bench = Bench::new();
     bench.ok("bench --scenario tiny,serving-burst,hpc-256 --policies all --episodes 3 --html report.html");

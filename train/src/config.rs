@@ -61,6 +61,8 @@ pub struct Config {
     pub objective: Option<String>,
     /// The rule whose action is marked and raised; by default the best tuned one of the scenario.
     pub prior: Option<String>,
+    /// A frozen policy whose weights the run starts from, such as one for many scenarios; by default they are drawn.
+    pub start: Option<String>,
     /// Iterations of learning from a teacher that tries the actions, before PPO.
     pub teach: u64,
     /// How many of them follow the prior; the others follow the policy.
@@ -146,6 +148,7 @@ impl Default for Config {
             imitate: 0,
             objective: None,
             prior: None,
+            start: None,
             teach: 10,
             teach_prior: 2,
             teach_tail: 0,

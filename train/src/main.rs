@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
-use yardmaster_agent::frozen::Frozen;
+use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::net::Dims;
 use yardmaster_train::config::Config;
 use yardmaster_train::curves::{self, History};
@@ -191,7 +191,15 @@ fn start(args: &Train, names: &str, config: &Config, world: World) -> Result<Tra
     let trainer = if last.exists() {
         Trainer::resume(config, world.envs, &last)?
     } else {
-        Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?
+        let mut trainer = Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?;
+        if let Some(file) = &config.start {
+            let started = frozen::load(Path::new(file)).map_err(anyhow::Error::from).and_then(|frozen| {
+                frozen.check_schema(&world.schema)?;
+                trainer.start_from(frozen.net())
+            });
+            started.with_context(|| format!("start = \"{file}\""))?;
+        }
+        trainer
     };
     Ok(trainer.with_validation(world.validate))
 }

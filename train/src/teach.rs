@@ -177,7 +177,8 @@ fn means(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> [f64; 2] {
     let sums: Vec<[f64; 2]> = taught.par_chunks(SHARD).map(of).collect();
     let examples = taught.iter().filter(|one| one.is_example()).count();
     let mean = |at: usize, count: usize| sums.iter().map(|sum| sum[at]).sum::<f64>() / count.max(1) as f64;
-    [mean(0, taught.len() - examples), mean(1, examples)]
+    // The sum of nothing is -0.
+    [mean(0, taught.len() - examples), mean(1, examples) + 0.0]
 }
 
 /// Summed over states: the regret to be expected, and how surprising what the prior or the tutor does is, weighted.

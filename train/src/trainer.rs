@@ -42,6 +42,8 @@ pub struct Trainer<E> {
     validate: Option<Validate>,
     /// What the teacher has said so far.
     taught: Vec<Taught>,
+    /// Whether the policy came with its normalisers.
+    started: bool,
 }
 
 /// Episodes with what they teach.
@@ -75,6 +77,25 @@ impl<E: Environment> Trainer<E> {
         Self::assemble(progress, Learner::new(policy, critic), envs)
     }
 
+    /// Begins with the weights of a policy, and its normalisers, in place of drawn ones.
+    ///
+    /// # Errors
+    /// A network of other widths.
+    pub fn start_from(&mut self, net: &PolicyNet) -> Result<()> {
+        let Progress { config, dims, .. } = &self.progress;
+        ensure!(
+            (net.dims(), net.sizes()) == (dims, &config.sizes),
+            "it has {:?} on {:?}, this run {:?} on {dims:?}",
+            net.sizes(),
+            net.dims(),
+            config.sizes
+        );
+        self.learner.policy.adam.params.copy_from_slice(net.params());
+        self.learner.average.copy_from_slice(net.params());
+        self.started = true;
+        Ok(())
+    }
+
     /// Goes on from a checkpoint, bit for bit.
     pub fn resume(config: &Config, envs: Vec<E>, path: &Path) -> Result<Self> {
         let (mut progress, learner) = checkpoint::read(path)?;
@@ -92,7 +113,7 @@ impl<E: Environment> Trainer<E> {
         config.check()?;
         ensure!(envs.len() == config.envs, "{} environments for envs = {}", envs.len(), config.envs);
         let pool = ThreadPoolBuilder::new().num_threads(config.threads).build().context("no threads")?;
-        Ok(Self { envs, learner, progress, pool, validate: None, taught: Vec::new() })
+        Ok(Self { envs, learner, progress, pool, validate: None, taught: Vec::new(), started: false })
     }
 
     /// Validates with this from now on.
@@ -279,7 +300,8 @@ impl<E: Environment> Trainer<E> {
         }
         for (group, moments) in ["global", "job", "node", "pair", "future", "return"].iter().zip(&moments) {
             let (shift, scale) = moments.shift_and_scale();
-            for network in [&mut self.learner.policy, &mut self.learner.critic] {
+            let policy = Some(&mut self.learner.policy).filter(|_| !self.started);
+            for network in policy.into_iter().chain([&mut self.learner.critic]) {
                 network.set(&format!("norm.{group}.shift"), &shift);
                 network.set(&format!("norm.{group}.scale"), &scale);
             }

@@ -139,6 +139,31 @@ fn a_frozen_policy_is_a_tutor() {
     assert!(refused.contains("give both or neither"), "{refused}");
 }
 
+/// As long as only the critic learns, the policy stays the one that the run started from.
+#[test]
+fn a_run_starts_from_a_frozen_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = |name: &str, scenario: &str, settings: &str| {
+        std::fs::write(folder.path().join("c.toml"), format!("{SMALL}{settings}")).unwrap();
+        ok(folder.path(), &format!("--scenario {scenario} --config c.toml --steps 100 --out {name}"));
+        ok(folder.path(), &format!("export --run {name} --out {name}.safetensors"));
+        frozen::read(&std::fs::read(folder.path().join(format!("{name}.safetensors"))).unwrap()).unwrap()
+    };
+    let first = train("first", "tiny", "teach = 1\nteach_futures = 1\nteach_horizon = 4\n");
+    let second = train("second", "gang", "teach = 0\nstart = \"first.safetensors\"\n");
+    assert_eq!(second.net().params(), first.net().params());
+    let other = train("other", "gang", "teach = 0\n");
+    assert_ne!(other.net().params(), first.net().params());
+    let refused = |settings: &str| {
+        std::fs::write(folder.path().join("c.toml"), settings).unwrap();
+        fails(folder.path(), "--scenario tiny --config c.toml --out elsewhere")
+    };
+    let error = refused("start = \"none.safetensors\"");
+    assert!(error.contains("start = \"none.safetensors\": cannot read"), "{error}");
+    let error = refused("start = \"first.safetensors\"\n[sizes]\nhidden = 8");
+    assert!(error.contains("start = \"first.safetensors\": it has Sizes"), "{error}");
+}
+
 #[test]
 fn what_cannot_be_trained_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
