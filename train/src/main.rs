@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::net::Dims;
+use yardmaster_env::observe::Schema;
 use yardmaster_train::config::Config;
 use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
@@ -171,21 +172,12 @@ fn given(args: &Train) -> Result<Config> {
 }
 
 fn start(args: &Train, names: &str, config: &Config, world: World) -> Result<Trainer<Scheduling>> {
-    let last = args.out.join(LAST);
+    let (about, last) = (args.out.join(SETTINGS), args.out.join(LAST));
     if args.resume {
         let scenario = run(&args.out)?.scenario;
         ensure!(scenario == names, "the run in {} is in scenario `{scenario}`", args.out.display());
     } else {
-        let run = args.out.join(SETTINGS);
-        ensure!(!run.exists(), "{} holds a run: --resume goes on with it", args.out.display());
-        fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-        let about = Run {
-            scenario: names.to_owned(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
-            revision: revision(),
-            config: config.clone(),
-        };
-        fs::write(&run, toml::to_string(&about)?)?;
+        ensure!(!about.exists(), "{} holds a run: --resume goes on with it", args.out.display());
     }
     // A run that was stopped while the teacher was asked has saved nothing: it begins again, and is told the same.
     let trainer = if last.exists() {
@@ -193,15 +185,28 @@ fn start(args: &Train, names: &str, config: &Config, world: World) -> Result<Tra
     } else {
         let mut trainer = Trainer::new(config.clone(), world.envs, Dims::from(&world.schema), world.future)?;
         if let Some(file) = &config.start {
-            let started = frozen::load(Path::new(file)).map_err(anyhow::Error::from).and_then(|frozen| {
-                frozen.check_schema(&world.schema)?;
-                trainer.start_from(frozen.net())
-            });
-            started.with_context(|| format!("start = \"{file}\""))?;
+            begin_with(&mut trainer, Path::new(file)).with_context(|| format!("start = \"{file}\""))?;
         }
         trainer
     };
+    if !args.resume {
+        fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+        let run = Run {
+            scenario: names.to_owned(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+            revision: revision(),
+            config: config.clone(),
+        };
+        fs::write(&about, toml::to_string(&run)?)?;
+    }
     Ok(trainer.with_validation(world.validate))
+}
+
+/// Gives a new run the weights of a frozen policy.
+fn begin_with(trainer: &mut Trainer<Scheduling>, file: &Path) -> Result<()> {
+    let frozen = frozen::load(file)?;
+    frozen.check_schema(&Schema::current())?;
+    trainer.start_from(frozen.net())
 }
 
 fn export(folder: &Path, out: &Path) -> Result<()> {
