@@ -19,6 +19,7 @@ pub mod net;
 pub mod parity;
 pub mod ppo;
 pub mod rollout;
+pub mod say;
 pub mod scheduling;
 pub mod seed;
 pub mod settings;

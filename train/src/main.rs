@@ -14,6 +14,7 @@ use yardmaster_env::observe::Schema;
 use yardmaster_train::config::Config;
 use yardmaster_train::curves::{self, History};
 use yardmaster_train::log::{Log, Metrics};
+use yardmaster_train::say::say;
 use yardmaster_train::scheduling::{Scheduling, World, aimed, benchmark, environments};
 use yardmaster_train::trainer::Trainer;
 use yardmaster_train::{clock, device, parity, settings, sweep};
@@ -107,7 +108,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse() {
         Cli { command: Some(Command::Export { run, out }), .. } => export(&run, &out),
         Cli { command: Some(Command::Sweep { file, out }), .. } => sweep::sweep(&file, &out),
-        Cli { command: Some(Command::Settings), .. } => settings::reference().map(|text| print!("{text}")),
+        Cli { command: Some(Command::Settings), .. } => settings::reference().and_then(|text| say(&text)),
         Cli { train: Some(args), .. } => train(&args),
         Cli { .. } => unreachable!("clap asks for --scenario or a subcommand"),
     };
@@ -223,23 +224,18 @@ fn export(folder: &Path, out: &Path) -> Result<()> {
     origin.benchmark = benchmark(&scenarios, &net, &origin.prior, TEST_EPISODES, TEST_SEED)?;
     origin.benchmark["training_cpu_s"] = History::read(folder)?.cpu_s().into();
     let frozen = parity::export(out, &trainer.learner().settled(), net, origin, &world.states)?;
-    println!(
-        "{}: {} decisions of training, from {}",
-        out.display(),
-        frozen.card().origin.steps,
-        path.display()
-    );
-    tell(&frozen);
-    Ok(())
+    let steps = frozen.card().origin.steps;
+    let made = format!("{}: {steps} decisions of training, from {}\n", out.display(), path.display());
+    say(&(made + &worth(&frozen)))
 }
 
-/// How the policy stands against each rule.
-fn tell(frozen: &Frozen) {
+/// How the policy stands against each rule, a line each.
+fn worth(frozen: &Frozen) -> String {
     let origin = &frozen.card().origin;
     let worths = origin.benchmarks().into_iter();
     let ratios = worths.filter_map(|(scenario, worth)| Some((scenario, worth["ratio_to"].as_object()?)));
     let each = ratios.flat_map(|(scenario, ratios)| ratios.iter().map(move |ratio| (scenario, ratio)));
-    for (scenario, (rule, ratio)) in each {
+    let line = |(scenario, (rule, ratio)): (&str, (&String, &serde_json::Value))| {
         let [low, high] = [0, 1].map(|end| ratio["ci95"][end].as_f64().unwrap_or(f64::NAN));
         let value = ratio["ratio"].as_f64().unwrap_or(f64::NAN);
         let verdict = match (high < 1.0, low > 1.0) {
@@ -247,8 +243,9 @@ fn tell(frozen: &Frozen) {
             (_, true) => "WORSE",
             _ => "not separated",
         };
-        println!("  {scenario}: policy / {rule}: {value:.4} [{low:.4}, {high:.4}] {verdict}");
-    }
+        format!("  {scenario}: policy / {rule}: {value:.4} [{low:.4}, {high:.4}] {verdict}\n")
+    };
+    each.map(line).collect()
 }
 
 fn run(folder: &Path) -> Result<Run> {

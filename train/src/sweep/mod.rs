@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 
 use self::plan::{Plan, Spec};
 use crate::curves::overlay;
+use crate::say::say;
 
 /// Runs what a file asks for, as far as it has not been done; leaves the runs, `summary.md`, `summary.json` and the curves
 /// of each scenario in `out`.
@@ -33,8 +34,7 @@ pub fn sweep(file: &Path, out: &Path) -> Result<()> {
     };
     write("summary.json", serde_json::to_string_pretty(&rows)? + "\n")?;
     let table = summary::table(&plan, &rows);
-    print!("{table}");
-    write("summary.md", table)?;
+    write("summary.md", table.clone())?;
     for scenario in &plan.scenarios {
         let mine = runs.iter().filter(|run| run.task.scenario == *scenario);
         let curves: Vec<_> = mine.map(|run| (run.task.variant.as_str(), &run.history)).collect();
@@ -42,6 +42,7 @@ pub fn sweep(file: &Path, out: &Path) -> Result<()> {
             write(&format!("curves-{}.svg", plan::file_name(scenario)), overlay(scenario, &curves))?;
         }
     }
+    say(&table)?;
     match failures.len() {
         0 => Ok(()),
         count => bail!("{count} of {} runs failed: {}", plan.tasks.len(), failures.join("; ")),
