@@ -242,6 +242,9 @@ pub(crate) struct Results {
     /// Put the rows into this folder, as test.json.gz and validation.json.gz, and the table as table.md
     #[arg(long, value_name = "DIR")]
     pub(crate) rows: Option<PathBuf>,
+    /// Draw the ratios to the best rules with their intervals
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) svg: Option<PathBuf>,
     /// Where policies play whose card names no scenario: built-in names or TOML files, separated by commas
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) scenarios: Vec<String>,

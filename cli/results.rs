@@ -1,6 +1,7 @@
 //! `yardmaster results`: what frozen policies are worth, measured and written into a README.
 
 mod page;
+mod picture;
 mod plan;
 mod rows;
 
@@ -30,6 +31,7 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     let readme = text(&args.out).context("--out")?;
     page::check(&readme).with_context(|| args.out.display().to_string())?;
     let out = Output::open(&args.out)?;
+    let svg = args.svg.as_deref().map(Output::open).transpose()?;
     let rows = args.rows.as_deref().map(rows::Folder::open).transpose()?;
     let entries = plan::entries(args)?;
     let places = plan::places(&entries)?;
@@ -44,6 +46,9 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     let table = page.text()?;
     if let Some(rows) = rows {
         rows.write(&validation, &test, &table)?;
+    }
+    if let Some(svg) = svg {
+        svg.write(picture::picture(&page))?;
     }
     out.write(&page::replaced(&readme, &table)?)?;
     journal.remove()?;

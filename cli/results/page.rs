@@ -78,6 +78,14 @@ impl Page<'_> {
         })
     }
 
+    /// Each policy that came through, where it played, and how it stands against the best rule there.
+    pub(super) fn ratios(&self) -> impl Iterator<Item = (&Entry, &Comparison, &Ratio)> {
+        self.each().filter_map(|(entry, at)| {
+            let test = &self.test[at];
+            Some((entry, test, row(test, &entry.name)?.ratio_to.get(&self.best[at])?))
+        })
+    }
+
     fn verdicts(&self) -> Result<String> {
         let mut table = Style::Markdown.table();
         let classical = CLASSICAL.map(|rule| format!("/ {rule}"));
@@ -202,14 +210,13 @@ impl Page<'_> {
 
     /// How much the training seed matters, where there is more than one.
     fn seeds_together(&self, at: usize, test: &Comparison) -> Option<String> {
-        let mine = self.each().filter(|(_, place)| *place == at);
-        let found: Vec<(u64, f64)> = mine
-            .filter_map(|(entry, _)| {
-                let ratio = row(test, &entry.name)?.ratio_to.get(&self.best[at])?;
-                Some((origin(entry).seed, ratio.ratio))
-            })
+        // A policy for many scenarios is no other seed of one for this alone.
+        let alone = |entry: &Entry| entry.scenarios.len() == 1;
+        let mine = self.each().filter(|(entry, place)| *place == at && alone(entry));
+        let found: Vec<f64> = mine
+            .filter_map(|(entry, _)| Some(row(test, &entry.name)?.ratio_to.get(&self.best[at])?.ratio))
             .collect();
-        let ratios = || found.iter().map(|(_, ratio)| *ratio);
+        let ratios = || found.iter().copied();
         let (low, high) = (ratios().fold(f64::INFINITY, f64::min), ratios().fold(0.0, f64::max));
         let mean = ratios().sum::<f64>() / found.len().max(1) as f64;
         (found.len() > 1).then(|| {

@@ -106,6 +106,20 @@ fn several_training_seeds_stand_together_and_look_ahead_beside_them() {
 }
 
 #[test]
+fn the_ratios_are_drawn_as_the_table_tells_them() {
+    let bench = prepared();
+    bench.ok(&format!("{RUN} net-2.safetensors --svg ratios.svg"));
+    let (picture, table) = (bench.get("ratios.svg"), bench.get("README.md"));
+    let ratio = cells(&table, "| policy ")[7].replace("**", "");
+    assert_eq!(
+        picture.matches(&format!(">{ratio}<")).count(),
+        2,
+        "a row for each policy: {ratio} in {picture}"
+    );
+    assert!(picture.contains(">pool12<") && !picture.contains("one policy for many scenarios"));
+}
+
+#[test]
 fn a_policy_that_fails_has_a_row_that_says_so() {
     let bench = prepared();
     bench.put("sloth.safetensors", frozen("nowhere", 1000.0));

@@ -52,9 +52,9 @@ const HEAD: f64 = 34.0;
 /// Below each panel, for its axis.
 const FOOT: f64 = 52.0;
 /// Eight colours that stand out on white and on black.
-const COLOURS: [&str; 8] =
+pub(super) const COLOURS: [&str; 8] =
     ["#3b7dd8", "#e07b2a", "#3f9e4d", "#a35cc4", "#d6484f", "#1b9aaa", "#b0892c", "#7d7f86"];
-const STYLE: &str = "text{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#26313b}.title{font-size:16px;font-weight:600}\
+pub(super) const STYLE: &str = "text{font:12px system-ui,'DejaVu Sans',sans-serif;fill:#26313b}.title{font-size:16px;font-weight:600}\
     .head{font-size:13px;font-weight:600}.note{font-size:11px;fill:#5b6670}.paper{fill:#fff}\
     .grid{stroke:#5b6670;stroke-opacity:.22;stroke-width:.8}.axis{stroke:#5b6670;stroke-width:1}\
     .dots{stroke:#26313b;stroke-opacity:.75}\
@@ -82,7 +82,7 @@ pub fn figure(title: &str, panels: &[Panel], notes: &[String]) -> String {
 }
 
 /// A note in lines of [`NOTE_CHARS`], broken between words.
-fn wrapped(note: &str) -> Vec<String> {
+pub(super) fn wrapped(note: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in note.split_whitespace() {
         let line = lines.last_mut().filter(|line| line.chars().count() + word.chars().count() < NOTE_CHARS);

@@ -2,10 +2,12 @@
 
 mod axis;
 mod figure;
+mod forest;
 mod histogram;
 mod text;
 
 pub use axis::{Axis, short};
 pub use figure::{Content, Curve, Panel, figure};
+pub use forest::{Interval, forest};
 pub use histogram::{Histogram, decades, even};
 pub use text::{Bar, bars};

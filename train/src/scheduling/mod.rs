@@ -24,8 +24,9 @@ use crate::config::Config;
 use crate::rollout::State;
 use crate::trainer::Validate;
 
-/// The rule that a policy for several scenarios starts from unless the settings say otherwise: it knows jobs and requests.
-const GENERAL_PRIOR: &str = "price+tardiness";
+/// The rule that a policy for several scenarios starts from unless the settings say otherwise: it knows jobs, requests and batch
+/// queues, with the numbers that are the best for all built-in scenarios together (docs/results/2026-11-29-generalist).
+const GENERAL_PRIOR: &str = "price(alpha=1.5,fetch=3,preempt=0.3,migrate=0.7,width=1)+tardiness(patience=1)+room(wait=0.3,width=1.6,overtake=0.3)";
 
 /// What training in one scenario or several needs.
 pub struct World {
