@@ -82,7 +82,9 @@ pub struct Config {
     /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
     /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
     pub teach_relative: bool,
-    /// Frozen policies that are tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
+    /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
+    /// The tutor of a scenario is the best of them and of the rule that was tuned for it, on some training episodes; nobody
+    /// where the prior is as good.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
     /// its tutor does. That is had for nothing beside trying actions, and is as good as the tutor at best.

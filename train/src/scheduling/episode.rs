@@ -29,7 +29,7 @@ pub struct Scheduling {
     prior: Box<dyn Policy>,
     teacher: Teacher,
     /// A policy that knows its way here.
-    tutor: Option<Learned>,
+    tutor: Option<Box<dyn Policy>>,
     /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
     tries: [usize; 2],
     scratch: Scratch,
@@ -52,7 +52,7 @@ impl Scheduling {
         task: usize,
         prior: &str,
         teacher: Teacher,
-        tutor: Option<Learned>,
+        tutor: Option<Box<dyn Policy>>,
         config: &Config,
     ) -> Result<Self> {
         let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };

@@ -92,9 +92,9 @@ pub fn environments(names: &str, config: &Config) -> Result<World> {
     let teachers: Vec<Teacher> = (scenarios.iter())
         .map(|scenario| Teacher::new(scenario, config.teach_futures, config.teach_horizon))
         .collect();
-    let tutors = tutor::of(&scenarios, &config.tutors)?;
+    let tutors = tutor::of(&scenarios, &config.tutors, &prior)?;
     let env = |task: usize| {
-        let tutor = tutors[task].as_deref().map(tutor::Tutor::policy).transpose()?;
+        let tutor = tutors[task].as_deref().map(|tutor| (tutor.build)());
         Scheduling::new(Arc::clone(&scenarios[task]), task, &prior, teachers[task].clone(), tutor, config)
     };
     let tasks = (0..config.envs).map(|at| at / config.rollouts_per_trace % scenarios.len());
