@@ -119,7 +119,7 @@ fn a_frozen_policy_is_a_tutor() {
     };
     rounds("first", "tiny", "teach = 1\n");
     ok(folder.path(), "export --run first --out tutor.safetensors");
-    // Whoever is a tutor is better than this one.
+    // Any tutor is better than this one.
     let tutored =
         "prior = \"random\"\nteach = 2\ntutor = 1\ntutors = [\"tutor.safetensors\"]\ntutor_states = 100\n";
     let found = |name: &str, scenario: &str| {
@@ -131,7 +131,7 @@ fn a_frozen_policy_is_a_tutor() {
     assert!(surprise > 0.0 && least == 0.0, "the first round is the tutor's: {surprise} {least}");
     assert!(later == 0.0 && tried < 0.0, "the second is the teacher's: {later} {tried}");
     let [surprise, least, ..] = found("both", "tiny,gang");
-    assert!(surprise > 0.0 && least == 0.0, "gang has its tuned rule: {surprise} {least}");
+    assert!(surprise > 0.0 && least < 0.0, "gang has no tutor: {surprise} {least}");
     let refused = fails(folder.path(), "--scenario gang --config c.toml --out elsewhere");
     assert!(
         refused.contains("tutor tutor.safetensors was trained in tiny, which is none of the scenarios"),

@@ -1,4 +1,7 @@
-//! Policies that show what they would do: frozen ones, and the rules that were tuned for a scenario.
+//! Frozen policies that show what they would do.
+//!
+//! No rule is among them. One that plans anew what runs (`matching(replan=1)`) has its plan in mind from one decision to the next; asked now
+//! and then, in states that others have led to, it taught to cut off again and again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,14 +9,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use yardmaster_agent::evaluate::{Contestant, evaluate};
 use yardmaster_agent::frozen::{self, Frozen};
-use yardmaster_agent::tuned::{self, Tuned};
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
 
 use super::episode::episode;
 
 /// Training episodes on which tutors are compared.
-const EPISODES: u64 = 12;
+const EPISODES: u64 = 16;
 /// Base of their seeds.
 const BASE: u64 = u64::MAX;
 
@@ -52,8 +54,8 @@ impl File {
     }
 }
 
-/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes, and of the rule that
-/// was tuned for it; nobody where the policy's own prior is as good. Without files there is none anywhere.
+/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes; nobody where none is
+/// surely better than the policy's own prior.
 ///
 /// # Errors
 /// A file that is no policy for this program, or one that was trained in none of the scenarios.
@@ -71,44 +73,33 @@ pub(super) fn of(
             file.home()
         );
     }
-    if files.is_empty() {
-        return Ok(vec![None; scenarios.len()]);
-    }
     let tutor = |scenario: &Arc<Scenario>| {
         let known = files.iter().filter(|file| file.knows(scenario));
-        let mut candidates = known.map(File::contestant).collect::<Result<Vec<_>>>()?;
-        let tuned = tuned::embedded(scenario)?;
-        if let Some(rule) = tuned.as_ref().and_then(Tuned::best).filter(|rule| *rule != prior) {
-            candidates.push(Contestant::rule(rule)?);
-        }
+        let candidates = known.map(File::contestant).collect::<Result<Vec<_>>>()?;
         best(scenario, prior, candidates)
     };
     scenarios.iter().map(tutor).collect()
 }
 
-/// Who is better than the prior by most, if anyone is.
-fn best(
-    scenario: &Scenario,
-    prior: &str,
-    mut candidates: Vec<Contestant>,
-) -> Result<Option<Arc<Contestant>>> {
+/// Who is better than the prior by most, of those who are by a paired 95 % interval.
+fn best(scenario: &Scenario, prior: &str, candidates: Vec<Contestant>) -> Result<Option<Arc<Contestant>>> {
+    if candidates.is_empty() {
+        return Ok(None);
+    }
     let seeds: Vec<u64> = (0..EPISODES).map(|number| Split::Train.seed(BASE, number)).collect();
-    candidates.insert(0, Contestant::rule(prior)?);
-    let rows = evaluate(&candidates, &seeds, |seed| -> Result<_> { Ok(episode(scenario, seed)) }, || ())?;
-    let means: Vec<f64> = candidates
-        .iter()
-        .map(|one| rows.iter().find(|row| row.policy == one.name).map_or(f64::INFINITY, |row| row.mean))
-        .collect();
-    let lowest = (0..means.len()).reduce(|best, next| if means[next] < means[best] { next } else { best });
-    let Some(lowest) = lowest.filter(|&at| at > 0) else { return Ok(None) };
-    let tutor = candidates.swap_remove(lowest);
-    eprintln!(
-        "{}: the tutor is {}, at {:.3} of the prior",
-        scenario.spec().name,
-        tutor.name,
-        means[lowest] / means[0]
-    );
-    Ok(Some(Arc::new(tutor)))
+    let mut all = vec![Contestant::rule(prior)?];
+    all.extend(candidates);
+    let rows = evaluate(&all, &seeds, |seed| -> Result<_> { Ok(episode(scenario, seed)) }, || ())?;
+    let ratio = |one: &Contestant| {
+        let row = rows.iter().find(|row| row.policy == one.name)?;
+        row.ratio_to.get(prior).filter(|ratio| ratio.ci95[1] < 1.0).map(|ratio| ratio.ratio)
+    };
+    let better = all.into_iter().filter_map(|one| Some((ratio(&one)?, one)));
+    let best = better.reduce(|best, next| if next.0 < best.0 { next } else { best });
+    Ok(best.map(|(ratio, tutor)| {
+        eprintln!("{}: the tutor is {}, at {ratio:.3} of the prior", scenario.spec().name, tutor.name);
+        Arc::new(tutor)
+    }))
 }
 
 /// The name without the factor of its nodes.
@@ -131,7 +122,6 @@ mod tests {
         };
         assert_eq!(tutor("random", &["fcfs", "mct"]).as_deref(), Some("mct"));
         assert_eq!(tutor("mct", &["random", "fcfs"]), None);
-        assert_eq!(tutor("mct", &["mct"]), None, "as good is not better");
         assert_eq!(tutor("mct", &[]), None);
     }
 
