@@ -15,7 +15,7 @@ use yardmaster_env::spec::{Scenario, Split};
 use super::episode::episode;
 
 /// Training episodes on which tutors are compared.
-const EPISODES: u64 = 16;
+const EPISODES: u64 = 48;
 /// Base of their seeds.
 const BASE: u64 = u64::MAX;
 
