@@ -54,8 +54,8 @@ impl File {
     }
 }
 
-/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes; nobody where none is
-/// surely better than the policy's own prior.
+/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes; nobody where the policy's
+/// own prior is as good.
 ///
 /// # Errors
 /// A file that is no policy for this program, or one that was trained in none of the scenarios.
@@ -81,7 +81,7 @@ pub(super) fn of(
     scenarios.iter().map(tutor).collect()
 }
 
-/// Who is better than the prior by most, of those who are by a paired 95 % interval.
+/// Who is better than the prior by most, if anyone is.
 fn best(scenario: &Scenario, prior: &str, candidates: Vec<Contestant>) -> Result<Option<Arc<Contestant>>> {
     if candidates.is_empty() {
         return Ok(None);
@@ -92,7 +92,7 @@ fn best(scenario: &Scenario, prior: &str, candidates: Vec<Contestant>) -> Result
     let rows = evaluate(&all, &seeds, |seed| -> Result<_> { Ok(episode(scenario, seed)) }, || ())?;
     let ratio = |one: &Contestant| {
         let row = rows.iter().find(|row| row.policy == one.name)?;
-        row.ratio_to.get(prior).filter(|ratio| ratio.ci95[1] < 1.0).map(|ratio| ratio.ratio)
+        row.ratio_to.get(prior).map(|ratio| ratio.ratio).filter(|ratio| *ratio < 1.0)
     };
     let better = all.into_iter().filter_map(|one| Some((ratio(&one)?, one)));
     let best = better.reduce(|best, next| if next.0 < best.0 { next } else { best });
