@@ -22,10 +22,10 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 fn shipped() -> Vec<PathBuf> {
-    let (own, published) =
-        (files("checkpoints", "safetensors"), files("checkpoints/published", "safetensors"));
-    assert!(!own.is_empty() && !published.is_empty(), "policies are shipped");
-    [own, published].concat()
+    let folders = ["checkpoints", "checkpoints/published", "checkpoints/sizes"];
+    let found = folders.map(|folder| files(folder, "safetensors"));
+    assert!(found.iter().all(|files| !files.is_empty()), "policies are shipped");
+    found.concat()
 }
 
 /// The scenario of this name: built in, or beside the recipes; `None` where the trace that it reads is not there.
