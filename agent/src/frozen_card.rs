@@ -38,6 +38,11 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The names of the scenarios that it was trained on.
+    pub fn scenarios(&self) -> impl Iterator<Item = &str> {
+        self.scenario.split(',').map(str::trim).filter(|name| !name.is_empty())
+    }
+
     /// What the card says of the policy's worth, by scenario: of the one that it was made for, or of each of several.
     pub fn benchmarks(&self) -> Vec<(&str, &serde_json::Value)> {
         match self.benchmark["scenarios"].as_array() {

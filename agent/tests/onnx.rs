@@ -12,7 +12,7 @@ use yardmaster_agent::learned::Learned;
 use yardmaster_agent::onnx;
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::sim::Simulator;
-use yardmaster_env::spec::{self, Split};
+use yardmaster_env::spec::{self, Scenario, Split};
 
 /// Recorded decisions of each policy; eight policies make a thousand.
 const DECISIONS: usize = 130;
@@ -46,30 +46,43 @@ fn shipped() -> Vec<(String, Frozen)> {
         .collect()
 }
 
-/// What a policy saw in test episodes of its own scenario, and what it made of it.
+/// What a policy saw in test episodes of its own scenarios, which take turns, and what it made of it.
 fn record(frozen: &Frozen) -> Vec<Golden> {
-    let scenario = spec::builtin(&frozen.card().origin.scenario).unwrap();
-    let mut policy = Learned::from_frozen("learned", frozen).unwrap();
+    let scenarios: Vec<_> =
+        frozen.card().origin.scenarios().map(|name| spec::builtin(name).unwrap()).collect();
+    let share = DECISIONS.div_ceil(scenarios.len());
     let mut cases = Vec::new();
-    for episode in 0.. {
-        let seed = Split::Test.seed(3, episode);
-        let mut sim = Simulator::new(Arc::new(scenario.world(seed).unwrap()));
-        policy.reset(seed);
-        let mut asked = 0;
-        while let Some(view) = sim.next_decision() {
-            let weighed = policy.weigh(&view);
-            let decision = weighed.decision(&view);
-            if asked % STRIDE == 0 {
-                cases.extend(Golden::record(frozen.net(), weighed.observation, weighed.prior));
-            }
-            if cases.len() == DECISIONS {
-                return cases;
-            }
-            asked += 1;
-            sim.apply(decision).unwrap();
+    for (scenario, episode) in scenarios.iter().cycle().zip(0..) {
+        let room = DECISIONS - cases.len();
+        if room == 0 {
+            break;
         }
+        cases.extend(record_episode(frozen, scenario, episode, share.min(room)));
     }
-    unreachable!("episodes never run out")
+    cases
+}
+
+/// Every so many decisions of a test episode, at most `limit` of them.
+fn record_episode(frozen: &Frozen, scenario: &Scenario, episode: u64, limit: usize) -> Vec<Golden> {
+    let seed = Split::Test.seed(3, episode);
+    let mut sim = Simulator::new(Arc::new(scenario.world(seed).unwrap()));
+    let mut policy = Learned::from_frozen("learned", frozen).unwrap();
+    policy.reset(seed);
+    let mut cases = Vec::new();
+    let mut asked = 0;
+    while let Some(view) = sim.next_decision() {
+        let weighed = policy.weigh(&view);
+        let decision = weighed.decision(&view);
+        if asked % STRIDE == 0 {
+            cases.extend(Golden::record(frozen.net(), weighed.observation, weighed.prior));
+        }
+        if cases.len() == limit {
+            break;
+        }
+        asked += 1;
+        sim.apply(decision).unwrap();
+    }
+    cases
 }
 
 #[test]

@@ -42,9 +42,7 @@ pub(crate) fn entries(args: &Results) -> Result<Vec<Entry>> {
 fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
     let frozen = input::policy(&path)?;
     let origin = &frozen.card().origin;
-    let named: Vec<&str> =
-        origin.scenario.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
-    let known: Result<Vec<Scenario>> = named.iter().map(|name| input::scenario(name)).collect();
+    let known: Result<Vec<Scenario>> = origin.scenarios().map(input::scenario).collect();
     let scenarios = match known {
         Ok(scenarios) if !scenarios.is_empty() => scenarios,
         // A scenario from a file has a name that nobody else knows.

@@ -44,7 +44,7 @@ impl File {
     /// Whether it was trained in this scenario, on however many nodes.
     fn knows(&self, scenario: &Scenario) -> bool {
         let name = base(&scenario.spec().name);
-        self.home().split(',').any(|known| base(known) == name)
+        self.frozen.card().origin.scenarios().any(|known| base(known) == name)
     }
 
     fn contestant(&self) -> Result<Contestant> {
