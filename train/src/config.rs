@@ -30,6 +30,11 @@ pub struct Config {
     pub tau: Option<f32>,
     /// Lambda of the generalised advantage estimate.
     pub gae_lambda: f32,
+    /// Whether rewards count relative to what the prior's episode comes to, so that easy and hard episodes teach alike;
+    /// otherwise in the objective's own unit.
+    pub reward_relative: bool,
+    /// Whether the critic, which trains and never decides, sees the arrivals to come.
+    pub critic_future: bool,
     /// Share of the advantage relative to the trace's other rollouts.
     pub relative_share: f32,
     /// Adam's step for the policy.
@@ -134,6 +139,8 @@ impl Default for Config {
             gamma: 1.0,
             tau: None,
             gae_lambda: 0.98,
+            reward_relative: true,
+            critic_future: true,
             relative_share: 0.5,
             learning_rate: 2e-4,
             critic_learning_rate: 1e-3,

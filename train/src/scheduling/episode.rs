@@ -38,6 +38,10 @@ pub struct Scheduling {
     /// Whether that counts relative to the prior's objective.
     relative: bool,
     future: Vec<f32>,
+    /// Whether the critic sees it.
+    foresees: bool,
+    /// Whether rewards are in units of the prior's objective.
+    scales: bool,
     /// The prior's objective and mean completion time in this episode: the units of reward and time.
     objective: f64,
     completion_s: f64,
@@ -62,6 +66,7 @@ impl Scheduling {
         let future = Vec::with_capacity(FUTURE);
         let tries = [config.teach_actions, config.teach_tail_actions];
         let (caution, relative) = (config.teach_caution, config.teach_relative);
+        let (foresees, scales) = (config.critic_future, config.reward_relative);
         let (objective, completion_s, length) = (1.0, 1.0, 1);
         Ok(Self {
             scenario,
@@ -75,6 +80,8 @@ impl Scheduling {
             caution,
             relative,
             future,
+            foresees,
+            scales,
             objective,
             completion_s,
             length,
@@ -92,6 +99,9 @@ impl Scheduling {
     fn look(&mut self) {
         self.future.clear();
         self.env.future(&mut self.future);
+        if !self.foresees {
+            self.future.fill(0.0);
+        }
     }
 
     /// The actions to try: the prior's first, to wait, to cut off, and of the others as many as there is room for.
@@ -210,6 +220,7 @@ impl Environment for Scheduling {
     }
 
     fn step(&mut self, action: usize) -> Step {
+        let unit = if self.scales { self.objective } else { 1.0 };
         let prior = &mut self.prior;
         match self.env.act_advised(action, |view| Some(prior.decide(view))) {
             Ok(result) => {
@@ -217,7 +228,7 @@ impl Environment for Scheduling {
                     self.look();
                 }
                 Step {
-                    reward: (result.reward / self.objective) as f32,
+                    reward: (result.reward / unit) as f32,
                     elapsed: (result.elapsed.as_secs_f64() / self.completion_s) as f32,
                     terminated: result.terminated,
                     truncated: result.truncated,
@@ -230,5 +241,46 @@ impl Environment for Scheduling {
     fn score(&self) -> f64 {
         // Relative to the prior on the same episode, so that easy and hard traces count alike.
         self.env.simulator().map_or(f64::NAN, |sim| sim.cost().score() / self.objective)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scheduling::environments;
+
+    /// Rewards of the prior's episode, and what the critic saw.
+    fn episode_of_the_prior(config: Config) -> (Vec<f32>, Vec<f32>) {
+        let config = Config { envs: 1, rollouts_per_trace: 1, validation_episodes: 1, ..config };
+        let mut env = environments("tiny", &config).unwrap().envs.remove(0);
+        env.reset(7);
+        let (mut rewards, mut seen) = (Vec::new(), Vec::new());
+        loop {
+            seen.extend_from_slice(env.future());
+            let step = env.step(env.prior().unwrap());
+            rewards.push(step.reward);
+            if step.terminated || step.truncated {
+                return (rewards, seen);
+            }
+        }
+    }
+
+    #[test]
+    fn rewards_are_in_the_priors_objective_or_in_the_objectives_own_unit() {
+        let sum = |config| episode_of_the_prior(config).0.iter().sum::<f32>();
+        let relative = sum(Config::default());
+        let own = sum(Config { reward_relative: false, ..Config::default() });
+        assert!((relative + 1.0).abs() < 1e-4, "the prior's own episode is the unit: {relative}");
+        assert!(own < -10.0, "seconds: {own}");
+    }
+
+    #[test]
+    fn a_critic_that_may_not_see_the_future_sees_nothing_of_it() {
+        let seen = |config| episode_of_the_prior(config).1;
+        let blind = seen(Config { critic_future: false, ..Config::default() });
+        let sighted = seen(Config::default());
+        assert_eq!(blind.len(), sighted.len());
+        assert!(blind.iter().all(|value| *value == 0.0));
+        assert!(sighted.iter().any(|value| *value != 0.0));
     }
 }
