@@ -88,7 +88,8 @@ pub struct Config {
     /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
     pub teach_relative: bool,
     /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
-    /// The tutor of a scenario is the best of them on some training episodes; nobody where the prior is as good.
+    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
+    /// as good.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
     /// its tutor does. That is had for nothing beside trying actions, and is as good as the tutor at best.

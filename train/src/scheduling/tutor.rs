@@ -47,6 +47,11 @@ impl File {
         self.frozen.card().origin.scenarios().any(|known| base(known) == name)
     }
 
+    /// Whether it was trained in just this one.
+    fn is_at_home(&self, scenario: &Scenario) -> bool {
+        self.frozen.card().origin.scenarios().any(|known| known == scenario.spec().name)
+    }
+
     fn contestant(&self) -> Result<Contestant> {
         let net = Arc::new(self.frozen.net().clone());
         let contestant = Contestant::learned(&self.name, net, &self.frozen.card().origin.prior);
@@ -54,8 +59,8 @@ impl File {
     }
 }
 
-/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes; nobody where the policy's
-/// own prior is as good.
+/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on other
+/// numbers of nodes has to be better than the policy's own prior; where none is, nobody teaches.
 ///
 /// # Errors
 /// A file that is no policy for this program, or one that was trained in none of the scenarios.
@@ -75,28 +80,42 @@ pub(super) fn of(
     }
     let tutor = |scenario: &Arc<Scenario>| {
         let known = files.iter().filter(|file| file.knows(scenario));
-        let candidates = known.map(File::contestant).collect::<Result<Vec<_>>>()?;
+        let candidates = known
+            .map(|file| Ok(Candidate { tutor: file.contestant()?, is_at_home: file.is_at_home(scenario) }))
+            .collect::<Result<Vec<_>>>()?;
         best(scenario, prior, candidates)
     };
     scenarios.iter().map(tutor).collect()
 }
 
-/// Who is better than the prior by most, if anyone is.
-fn best(scenario: &Scenario, prior: &str, candidates: Vec<Contestant>) -> Result<Option<Arc<Contestant>>> {
+/// Who may be the tutor of a scenario.
+struct Candidate {
+    tutor: Contestant,
+    /// Whether it was trained there, and so found to be better than its rule on more episodes than are played here: where episodes
+    /// differ much, these cannot tell.
+    is_at_home: bool,
+}
+
+/// The best of them on some training episodes, of those who are at home there or better than the prior.
+fn best(scenario: &Scenario, prior: &str, candidates: Vec<Candidate>) -> Result<Option<Arc<Contestant>>> {
     if candidates.is_empty() {
         return Ok(None);
     }
     let seeds: Vec<u64> = (0..EPISODES).map(|number| Split::Train.seed(BASE, number)).collect();
+    let (tutors, at_home): (Vec<Contestant>, Vec<bool>) =
+        candidates.into_iter().map(|candidate| (candidate.tutor, candidate.is_at_home)).unzip();
     let mut all = vec![Contestant::rule(prior)?];
-    all.extend(candidates);
+    all.extend(tutors);
     let rows = evaluate(&all, &seeds, |seed| -> Result<_> { Ok(episode(scenario, seed)) }, || ())?;
     let ratio = |one: &Contestant| {
         let row = rows.iter().find(|row| row.policy == one.name)?;
-        row.ratio_to.get(prior).map(|ratio| ratio.ratio).filter(|ratio| *ratio < 1.0)
+        row.ratio_to.get(prior).map(|ratio| ratio.ratio)
     };
-    let better = all.into_iter().filter_map(|one| Some((ratio(&one)?, one)));
-    let best = better.reduce(|best, next| if next.0 < best.0 { next } else { best });
-    Ok(best.map(|(ratio, tutor)| {
+    let tutors = all.into_iter().skip(1).zip(at_home);
+    let rated = tutors.filter_map(|(tutor, is_at_home)| Some((ratio(&tutor)?, is_at_home, tutor)));
+    let fit = rated.filter(|(ratio, is_at_home, _)| *is_at_home || *ratio < 1.0);
+    let best = fit.reduce(|best, next| if next.0 < best.0 { next } else { best });
+    Ok(best.map(|(ratio, _, tutor)| {
         eprintln!("{}: the tutor is {}, at {ratio:.3} of the prior", scenario.spec().name, tutor.name);
         Arc::new(tutor)
     }))
@@ -114,15 +133,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_best_is_the_tutor_and_nobody_who_is_worse_than_the_prior() {
+    fn the_best_is_the_tutor_and_a_stranger_only_if_better_than_the_prior() {
         let scenario = builtin("tiny").unwrap();
-        let tutor = |prior: &str, names: &[&str]| {
-            let candidates = names.iter().map(|name| Contestant::rule(name).unwrap()).collect();
+        let tutor = |prior: &str, is_at_home: bool, names: &[&str]| {
+            let candidate = |name: &&str| Candidate { tutor: Contestant::rule(name).unwrap(), is_at_home };
+            let candidates = names.iter().map(candidate).collect();
             best(&scenario, prior, candidates).unwrap().map(|tutor| tutor.name.clone())
         };
-        assert_eq!(tutor("random", &["fcfs", "mct"]).as_deref(), Some("mct"));
-        assert_eq!(tutor("mct", &["random", "fcfs"]), None);
-        assert_eq!(tutor("mct", &[]), None);
+        assert_eq!(tutor("random", false, &["fcfs", "mct"]).as_deref(), Some("mct"));
+        assert_eq!(tutor("mct", false, &["random", "fcfs"]), None);
+        assert_eq!(tutor("mct", true, &["random", "fcfs"]).as_deref(), Some("fcfs"), "it was trained here");
+        assert_eq!(tutor("mct", false, &[]), None);
     }
 
     #[test]
