@@ -76,8 +76,10 @@ fn describe(args: &Inspect) -> Result<Description> {
         name.ends_with(".toml") || !path.is_file(),
         "{name}: the ending tells what a file holds: .swf, .csv, .jsonl, .toml or .safetensors"
     );
+    // `pool12@0.5` has a point and is none.
+    let base = name.split('@').next().unwrap_or(name);
     ensure!(
-        name.ends_with(".toml") || !name.contains(['.', '/']),
+        name.ends_with(".toml") || !base.contains(['.', '/']),
         "cannot read {name}: there is no such file"
     );
     scenario(&input::scenario(name)?)

@@ -48,6 +48,8 @@ fn every_listed_scenario_can_be_simulated_and_inspected() {
         assert!(measures["jobs"].as_u64().unwrap() > 0 && measures["refused"] == 0, "{name}: {measures}");
         assert!(bench.ok(&format!("inspect {name}")).starts_with(&format!("{name}: ")));
     }
+    let half = bench.ok("inspect pool12@0.5");
+    assert!(half.starts_with("pool12@0.5: ") && half.contains("6 nodes, 6 devices"), "{half}");
 }
 
 #[test]

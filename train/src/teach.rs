@@ -198,20 +198,18 @@ fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
         [0.0, 0.0, 0.0].map(|value: f32| vec![value; part.len() * width]);
     for (row, one) in part.iter().enumerate() {
         let row = row * width..(row + 1) * width;
-        let (imitated, weight) = match one.label {
-            Label::Example(action) => (Some(action), scale.tutor),
-            Label::Regrets(_) => (one.state.prior, scale.imitate),
-        };
-        if let Some(action) = imitated {
-            examples[row.start + action] = weight;
-        }
-        if one.is_example() {
-            continue;
-        }
-        untried[row.clone()].fill(1.0);
-        for (action, regret) in one.tried() {
-            regrets[row.start + action] = squash(regret / scale.units[one.task]);
-            untried[row.start + action] = 0.0;
+        match one.label {
+            Label::Example(action) => examples[row.start + action] = scale.tutor,
+            Label::Regrets(_) => {
+                if let Some(prior) = one.state.prior {
+                    examples[row.start + prior] = scale.imitate;
+                }
+                untried[row.clone()].fill(1.0);
+                for (action, regret) in one.tried() {
+                    regrets[row.start + action] = squash(regret / scale.units[one.task]);
+                    untried[row.start + action] = 0.0;
+                }
+            }
         }
     }
     let shape = [part.len() as i64, width as i64];
