@@ -229,7 +229,7 @@ pub(crate) struct Tune {
 
 /// Judge frozen policies on test episodes and write the table of a README
 ///
-/// Each policy plays in the scenarios that its card names, against fcfs, sjf, wrr and the best rule of the scenario, which
+/// Each policy plays in the scenarios that its card names (on their own number of nodes, where it names others too), against fcfs, sjf, wrr and the best rule of the scenario, which
 /// is chosen on validation episodes among all rules with tuned parameters. An interrupted run goes on from OUT.partial.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Results {
@@ -242,6 +242,9 @@ pub(crate) struct Results {
     /// Put the rows into this folder, as test.json.gz and validation.json.gz, and the table as table.md
     #[arg(long, value_name = "DIR")]
     pub(crate) rows: Option<PathBuf>,
+    /// Another Markdown file with such a part, for a table with a row for each scenario that has a policy of its own
+    #[arg(long, value_name = "FILE.md")]
+    pub(crate) summary: Option<PathBuf>,
     /// Draw the ratios to the best rules with their intervals
     #[arg(long, value_name = "FILE.svg")]
     pub(crate) svg: Option<PathBuf>,

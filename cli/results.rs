@@ -4,6 +4,7 @@ mod page;
 mod picture;
 mod plan;
 mod rows;
+mod summary;
 
 use std::path::Path;
 use std::time::Instant;
@@ -28,9 +29,8 @@ const CLASSICAL: [&str; 3] = ["fcfs", "sjf", "wrr"];
 
 /// Runs the command.
 pub(crate) fn run(args: &Results) -> Result<()> {
-    let readme = text(&args.out).context("--out")?;
-    page::check(&readme).with_context(|| args.out.display().to_string())?;
-    let out = Output::open(&args.out)?;
+    let out = Table::open(&args.out).context("--out")?;
+    let summary = args.summary.as_deref().map(Table::open).transpose().context("--summary")?;
     let svg = args.svg.as_deref().map(Output::open).transpose()?;
     let rows = args.rows.as_deref().map(rows::Folder::open).transpose()?;
     let entries = plan::entries(args)?;
@@ -50,7 +50,10 @@ pub(crate) fn run(args: &Results) -> Result<()> {
     if let Some(svg) = svg {
         svg.write(picture::picture(&page))?;
     }
-    out.write(&page::replaced(&readme, &table)?)?;
+    out.write(&table)?;
+    if let Some(summary) = summary {
+        summary.write(&summary::text(&page)?)?;
+    }
     journal.remove()?;
     let failed: Vec<String> = (test.iter().flat_map(|comparison| comparison.failed.iter()))
         .map(|failure| format!("{}: {}", failure.policy, failure.why))
@@ -62,6 +65,24 @@ pub(crate) fn run(args: &Results) -> Result<()> {
         failed.join("; ")
     );
     Ok(())
+}
+
+/// A page with a place for a table.
+struct Table {
+    page: String,
+    out: Output,
+}
+
+impl Table {
+    fn open(path: &Path) -> Result<Table> {
+        let page = text(path)?;
+        page::check(&page).with_context(|| path.display().to_string())?;
+        Ok(Table { page, out: Output::open(path)? })
+    }
+
+    fn write(self, table: &str) -> Result<()> {
+        self.out.write(page::replaced(&self.page, table)?)
+    }
 }
 
 /// Every rule on validation episodes of each scenario.

@@ -67,7 +67,7 @@ impl Page<'_> {
     }
 
     /// Each policy in each of its scenarios, by place.
-    fn each(&self) -> impl Iterator<Item = (&Entry, usize)> {
+    pub(super) fn each(&self) -> impl Iterator<Item = (&Entry, usize)> {
         let plays = |entry: &Entry, place: &Place| {
             let digest = place.scenario.digest();
             entry.scenarios.iter().any(|scenario| scenario.digest() == digest)
@@ -135,7 +135,7 @@ impl Page<'_> {
     }
 
     /// The policy against the best look-ahead on the episodes that both have played.
-    fn look_ahead(&self, row: &Row, test: &Comparison) -> String {
+    pub(super) fn look_ahead(&self, row: &Row, test: &Comparison) -> String {
         let same =
             |other: &&Comparison| (&other.scenario_digest, other.seed) == (&test.scenario_digest, test.seed);
         let searches = self.search.iter().filter(same).flat_map(|other| &other.policies);
@@ -176,23 +176,28 @@ impl Page<'_> {
         format!("{table}\n")
     }
 
-    /// The commands that give the rows of a policy again.
+    /// The commands that give the rows of a policy again: one for all scenarios with the same rules.
     fn command(&self, entry: &Entry) -> String {
         let Results { episodes, seed, .. } = self.args;
-        let mine = self.each().filter(|(other, _)| other.path == entry.path);
-        let one = |(_, at): (&Entry, usize)| {
-            let rules: Vec<&str> = (CLASSICAL.into_iter().filter(|rule| row(&self.test[at], rule).is_some()))
-                .filter(|rule| *rule != self.best[at])
-                .chain([self.best[at].as_str()])
-                .collect();
+        let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+        for (_, at) in self.each().filter(|(other, _)| other.path == entry.path) {
+            let classical = CLASSICAL.into_iter().filter(|rule| row(&self.test[at], rule).is_some());
+            let best = self.best[at].as_str();
+            let rules = classical.filter(|rule| *rule != best).chain([best]).collect::<Vec<_>>().join(",");
+            let scenario = self.test[at].scenario.as_str();
+            match groups.iter_mut().find(|(known, _)| *known == rules) {
+                Some((_, scenarios)) => scenarios.push(scenario),
+                None => groups.push((rules, vec![scenario])),
+            }
+        }
+        let one = |(rules, scenarios): &(String, Vec<&str>)| {
             format!(
-                "`yardmaster bench --scenario {} --policies '{}' --checkpoint {} --episodes {episodes} --seed {seed}`",
-                self.test[at].scenario,
-                rules.join(","),
+                "`yardmaster bench --scenario {} --policies '{rules}' --checkpoint {} --episodes {episodes} --seed {seed}`",
+                scenarios.join(","),
                 entry.path.display()
             )
         };
-        mine.map(one).collect::<Vec<_>>().join("<br>")
+        groups.iter().map(one).collect::<Vec<_>>().join("<br>")
     }
 
     /// What the tables do not say: scenarios that have changed, and several training seeds together.
@@ -229,16 +234,16 @@ impl Page<'_> {
     }
 }
 
-fn row<'a>(test: &'a Comparison, policy: &str) -> Option<&'a Row> {
+pub(super) fn row<'a>(test: &'a Comparison, policy: &str) -> Option<&'a Row> {
     test.policies.iter().find(|row| row.policy == policy)
 }
 
-fn row_of<'a>(test: &'a Comparison, rule: &str) -> Result<&'a Row> {
+pub(super) fn row_of<'a>(test: &'a Comparison, rule: &str) -> Result<&'a Row> {
     let why = || test.failed.iter().find(|failure| failure.policy == rule).map(|failure| failure.why.clone());
     row(test, rule).with_context(|| format!("{rule} in {}: {}", test.scenario, why().unwrap_or_default()))
 }
 
-fn short(ratio: f64, [low, high]: [f64; 2]) -> String {
+pub(super) fn short(ratio: f64, [low, high]: [f64; 2]) -> String {
     format!("{ratio:.3} [{low:.3}, {high:.3}]")
 }
 

@@ -120,6 +120,33 @@ fn the_ratios_are_drawn_as_the_table_tells_them() {
 }
 
 #[test]
+fn the_summary_has_a_row_a_scenario_and_a_column_for_policies_of_several() {
+    let bench = prepared();
+    bench.put("TOP.md", README);
+    bench.put("every.safetensors", frozen("pool12,tiny,pool12@0.5,pool12@2", -1.0));
+    let run = format!("{RUN} every.safetensors --summary TOP.md");
+    bench.ok(&run);
+    let (top, table) = (bench.get("TOP.md"), bench.get("README.md"));
+    assert!(top.starts_with("# Policies\n") && top.ends_with("\nBelow.\n"), "{top}");
+    assert!(top.contains("| every / best rule "), "{top}");
+    let (short, long) = (cells(&top, "| policy "), cells(&table, "| policy "));
+    assert_eq!(short[0], "`net`");
+    assert_eq!(
+        top.lines().filter(|line| line.starts_with("| `")).count(),
+        1,
+        "tiny has no policy of its own"
+    );
+    let ratio = long[7].replace("**", "");
+    assert_eq!(
+        [&short[4], &short[10]].map(|cell| cell.replace("**", "")),
+        [ratio.clone(), ratio],
+        "one file"
+    );
+    assert!(table.contains(" tiny ") && !table.contains("pool12@"), "judged on their own nodes: {table}");
+    assert!(bench.fails(&format!("{RUN} --summary none.md")).contains("--summary: cannot read none.md"));
+}
+
+#[test]
 fn a_policy_that_fails_has_a_row_that_says_so() {
     let bench = prepared();
     bench.put("sloth.safetensors", frozen("nowhere", 1000.0));

@@ -41,6 +41,12 @@ impl Scenario {
     pub fn scaled_from(&self) -> Option<&str> {
         self.scaled_from.as_deref()
     }
+
+    /// Whether it is one of these scenarios on another number of nodes.
+    pub fn is_edition_of_any<'a>(&self, others: impl IntoIterator<Item = &'a Scenario>) -> bool {
+        let Some(original) = self.scaled_from() else { return false };
+        others.into_iter().any(|other| other.digest() == original)
+    }
 }
 
 fn times(count: u32, factor: f64) -> u32 {

@@ -52,7 +52,8 @@ fn met(mut env: Scheduling, count: usize) -> Vec<State> {
     met.into_iter().step_by(stride).take(count).collect()
 }
 
-/// What a card says of a policy's worth in each of its scenarios.
+/// What a card says of a policy's worth in each of its scenarios; in those that are another of them on more or fewer nodes it is
+/// not measured.
 pub fn benchmark(
     scenarios: &[Arc<Scenario>],
     net: &PolicyNet,
@@ -64,7 +65,9 @@ pub fn benchmark(
     if let [scenario] = scenarios {
         return one(scenario);
     }
-    let each = scenarios.iter().map(|scenario| one(scenario)).collect::<Result<Vec<_>>>()?;
+    let all = || scenarios.iter().map(Arc::as_ref);
+    let originals = all().filter(|scenario| !scenario.is_edition_of_any(all()));
+    let each = originals.map(one).collect::<Result<Vec<_>>>()?;
     Ok(json!({ "scenarios": each }))
 }
 
