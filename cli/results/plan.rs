@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use yardmaster_agent::frozen::Frozen;
-use yardmaster_env::spec::Scenario;
+use yardmaster_env::spec::{self, Scenario};
 
 use crate::args::Results;
 use crate::bench::field::learned_name;
@@ -61,17 +61,10 @@ fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
             anyhow::bail!("the card of {path} names no scenario: say with --scenarios where it is to play")
         }
     };
-    let scenarios = originals(scenarios);
+    // A policy that learned on many sizes is judged on the scenarios as they are.
+    let scenarios = spec::originals(scenarios);
     let changed = matches!(&scenarios[..], [one] if one.digest() != origin.scenario_digest);
     Ok(Entry { name: learned_name(&path), path, scenarios, changed, frozen })
-}
-
-/// The scenarios without those that another of them is on its own number of nodes: a policy that learned on many sizes is judged on
-/// the original one.
-fn originals(scenarios: Vec<Scenario>) -> Vec<Scenario> {
-    let is_edition: Vec<bool> = scenarios.iter().map(|one| one.is_edition_of_any(&scenarios)).collect();
-    let all = scenarios.into_iter().zip(is_edition);
-    all.filter(|(_, is_edition)| !is_edition).map(|(scenario, _)| scenario).collect()
 }
 
 /// Every scenario once, in the order of the policies.

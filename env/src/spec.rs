@@ -29,6 +29,7 @@ use crate::view::Discipline;
 use crate::workload::{Class, Datasets, Elastic, Faults, Source, WorkloadError, classify, surprise_memory};
 pub use error::SpecError;
 pub use options::{AutoscaleSpec, LoadSpec, MemorySpec, NetworkSpec, Predictor, PreemptionSpec, RoundSpec};
+pub use scale::originals;
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,7 @@
 //! The same scenario on a larger or smaller cluster.
 
+use std::borrow::Borrow;
+
 use super::{Scenario, Spec, SpecError};
 use crate::workload::{Rate, Source};
 
@@ -41,12 +43,15 @@ impl Scenario {
     pub fn scaled_from(&self) -> Option<&str> {
         self.scaled_from.as_deref()
     }
+}
 
-    /// Whether it is one of these scenarios on another number of nodes.
-    pub fn is_edition_of_any<'a>(&self, others: impl IntoIterator<Item = &'a Scenario>) -> bool {
-        let Some(original) = self.scaled_from() else { return false };
-        others.into_iter().any(|other| other.digest() == original)
-    }
+/// The scenarios without those that are another of them on more or fewer nodes.
+pub fn originals<S: Borrow<Scenario>>(scenarios: impl IntoIterator<Item = S>) -> Vec<S> {
+    let mut scenarios: Vec<S> = scenarios.into_iter().collect();
+    let digests: Vec<String> = scenarios.iter().map(|scenario| scenario.borrow().digest()).collect();
+    let is_known = |original: &str| digests.iter().any(|digest| digest == original);
+    scenarios.retain(|scenario| !scenario.borrow().scaled_from().is_some_and(is_known));
+    scenarios
 }
 
 fn times(count: u32, factor: f64) -> u32 {

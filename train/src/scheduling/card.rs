@@ -9,7 +9,7 @@ use yardmaster_agent::frozen::MIN_GOLDEN;
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::play;
 use yardmaster_agent::registry;
-use yardmaster_env::spec::{Scenario, Split};
+use yardmaster_env::spec::{self, Scenario, Split};
 
 use super::episode::Scheduling;
 use super::judge::VALIDATION_BASE;
@@ -65,9 +65,8 @@ pub fn benchmark(
     if let [scenario] = scenarios {
         return one(scenario);
     }
-    let all = || scenarios.iter().map(Arc::as_ref);
-    let originals = all().filter(|scenario| !scenario.is_edition_of_any(all()));
-    let each = originals.map(one).collect::<Result<Vec<_>>>()?;
+    let originals = spec::originals(scenarios.iter().map(Arc::as_ref));
+    let each = originals.into_iter().map(one).collect::<Result<Vec<_>>>()?;
     Ok(json!({ "scenarios": each }))
 }
 
