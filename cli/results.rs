@@ -130,12 +130,13 @@ fn play(fields: Vec<Field>, args: &Results, journal: &Journal, what: &str) -> Re
     Ok(fields.iter().map(|field| field.comparison(args.seed)).collect())
 }
 
-/// The name of a file as it is written in a page beside `page`.
-fn beside(page: &Path, file: &Path) -> String {
-    let folder = |path: &Path| path.parent().map(Path::to_owned).unwrap_or_default();
-    let same = folder(page) == folder(file);
-    let name = file.file_name().filter(|_| same).unwrap_or(file.as_os_str());
-    name.to_string_lossy().into_owned()
+/// A file as it is written in a page: a link where it lies in the page's folder, which is where it is kept.
+fn reference(page: &Path, file: &Path) -> String {
+    let folder = page.parent().unwrap_or(Path::new(""));
+    match file.strip_prefix(folder) {
+        Ok(inside) => format!("[`{0}`]({0})", inside.display()),
+        Err(_) => format!("`{}`", file.display()),
+    }
 }
 
 /// What the card of an entry says, for its row.

@@ -5,7 +5,7 @@ use yardmaster_agent::comparison::{Ratio, Row, Verdict};
 use yardmaster_agent::stats::{Estimate, paired_ratio};
 
 use super::plan::{Entry, Place};
-use super::{CLASSICAL, beside, origin};
+use super::{CLASSICAL, origin, reference};
 use crate::args::Results;
 use crate::bench::Comparison;
 use crate::report::Style;
@@ -162,10 +162,10 @@ impl Page<'_> {
         let header = ["file", "training seed", "decisions", "CPU time", "trained with", "judged with"];
         table.set_header(header);
         for entry in self.entries {
-            let (origin, file) = (origin(entry), beside(&self.args.out, &entry.path));
+            let origin = origin(entry);
             let cpu_s = origin.benchmark["training_cpu_s"].as_f64();
             table.add_row([
-                format!("[`{file}`]({file})"),
+                reference(&self.args.out, &entry.path),
                 origin.seed.to_string(),
                 origin.steps.to_string(),
                 cpu_s.map_or("not recorded".to_owned(), |seconds| format!("{:.1} min", seconds / 60.0)),
@@ -271,6 +271,7 @@ fn program(command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn a_table_is_replaced_between_its_marks_and_nowhere_else() {
@@ -303,5 +304,13 @@ mod tests {
     fn commands_name_no_folder() {
         assert_eq!(program("target/release/yardmaster-train --steps 3"), "yardmaster-train --steps 3");
         assert_eq!(program("yardmaster-train"), "yardmaster-train");
+    }
+
+    #[test]
+    fn only_what_lies_in_the_pages_folder_is_linked() {
+        let of = |page: &str, file: &str| reference(Path::new(page), Path::new(file));
+        assert_eq!(of("checkpoints/README.md", "checkpoints/sizes/a.st"), "[`sizes/a.st`](sizes/a.st)");
+        assert_eq!(of("docs/README.md", "runs/a.st"), "`runs/a.st`");
+        assert_eq!(of("page.md", "runs/a.st"), "[`runs/a.st`](runs/a.st)");
     }
 }

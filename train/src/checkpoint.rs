@@ -76,7 +76,7 @@ pub fn read(path: &Path) -> Result<(Progress, Learner)> {
     let network = |name: &str, layout: Layout, steps: u64| -> Result<Network> {
         let array = |part: &str| values(&file, &format!("{name}.{part}"), layout.total());
         let adam = Adam { params: array("params")?, first: array("first")?, second: array("second")?, steps };
-        Ok(Network { adam, layout })
+        Ok(Network::new(layout, adam))
     };
     let [policy_steps, critic_steps] = progress.adam_steps;
     let policy = network("policy", Layout::policy(&progress.dims, sizes), policy_steps)?;

@@ -3,6 +3,9 @@
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use yardmaster_agent::net::Sizes;
+use yardmaster_env::candidates::MAX_RUNS;
+
+use crate::parts::Part;
 
 /// Settings with their usual values; a TOML file names those that differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -84,6 +87,10 @@ pub struct Config {
     pub teach_horizon: usize,
     /// Actions that it tries at most.
     pub teach_actions: usize,
+    /// How many of them cut off a running job, at most; they are drawn.
+    pub teach_cuts: usize,
+    /// How many of them are those that the policy finds likeliest; what is left is drawn.
+    pub teach_likely: usize,
     /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
     /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
     pub teach_relative: bool,
@@ -118,10 +125,14 @@ pub struct Config {
     pub critic_first: u64,
     /// Validation episodes that decide which checkpoint is best; shared out where there are several scenarios.
     pub validation_episodes: usize,
+    /// Whether the iteration that is best on them is exported; otherwise the last that was validated.
+    pub keep_best: bool,
     /// Iterations between validations.
     pub validate_every: u64,
     /// Iterations between checkpoints.
     pub checkpoint_every: u64,
+    /// Parts of the network to do without, to see what they are worth: `towers`, `pair-features`, `context`, `wait`.
+    pub without: Vec<Part>,
     /// Widths of the layers.
     pub sizes: Sizes,
 }
@@ -166,6 +177,8 @@ impl Default for Config {
             teach_futures: 0,
             teach_horizon: 40,
             teach_actions: 12,
+            teach_cuts: MAX_RUNS,
+            teach_likely: 0,
             teach_relative: true,
             tutors: Vec::new(),
             tutor: 0,
@@ -180,8 +193,10 @@ impl Default for Config {
             average: 0.9,
             critic_first: 5,
             validation_episodes: 128,
+            keep_best: true,
             validate_every: 5,
             checkpoint_every: 5,
+            without: Vec::new(),
             sizes: Sizes::default(),
         }
     }

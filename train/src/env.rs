@@ -37,13 +37,14 @@ pub trait Environment: Send {
     fn future(&self) -> &[f32];
     /// What each action would cost more than the prior's, as a teacher finds who tries some of them: (actions), NaN for
     /// one that it did not try. `None` where nobody can teach.
-    /// What follows is decided by `tail`, or by the prior if there is none.
+    /// What follows is decided by the prior, or by the policy that learns, `net`, where `is_tail`.
     fn regrets(
         &mut self,
-        tail: Option<&Arc<PolicyNet>>,
+        net: &Arc<PolicyNet>,
+        is_tail: bool,
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Vec<f32>> {
-        let _ = (tail, random);
+        let _ = (net, is_tail, random);
         None
     }
     /// The action of a tutor: a policy that knows its way here. `None` where there is none, or no action stands for what

@@ -17,6 +17,7 @@ pub mod log;
 pub mod losses;
 pub mod net;
 pub mod parity;
+pub mod parts;
 pub mod ppo;
 pub mod rollout;
 pub mod say;

@@ -3,6 +3,7 @@
 //! A minibatch is cut into shards of fixed size. Each computes its gradient on its own copy of the weights and on
 //! one thread; the sum is taken in order, so the result does not depend on how many threads there are.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use rand::seq::SliceRandom;
@@ -28,9 +29,16 @@ pub struct Network {
     pub layout: Layout,
     /// Weights and moments.
     pub adam: Adam,
+    /// Weights that are not trained.
+    fixed: Vec<Range<usize>>,
 }
 
 impl Network {
+    /// A network whose weights are all trained.
+    pub fn new(layout: Layout, adam: Adam) -> Self {
+        Self { layout, adam, fixed: Vec::new() }
+    }
+
     /// The layout and its flat weights.
     pub fn part(&self) -> (&Layout, &[f32]) {
         (&self.layout, &self.adam.params)
@@ -41,6 +49,23 @@ impl Network {
         if let Some(entry) = self.layout.entry(name) {
             self.adam.params[entry.offset..][..values.len()].copy_from_slice(values);
         }
+    }
+
+    /// Gives all weights of a named array that value, for good.
+    pub fn fix(&mut self, name: &str, value: f32) {
+        if let Some(entry) = self.layout.entry(name) {
+            let range = entry.offset..entry.offset + entry.len();
+            self.adam.params[range.clone()].fill(value);
+            self.fixed.push(range);
+        }
+    }
+
+    /// Takes a step against `gradient`; see [`Adam::step`].
+    pub fn step(&mut self, mut gradient: Vec<f32>, learning_rate: f32, max_norm: f32) -> f32 {
+        for range in &self.fixed {
+            gradient[range.clone()].fill(0.0);
+        }
+        self.adam.step(&gradient, learning_rate, max_norm)
     }
 }
 
@@ -186,8 +211,8 @@ impl Learner {
         }
         let config = pass.config;
         let rate = if pass.critic_only { 0.0 } else { config.learning_rate * pass.rate };
-        let norm = self.policy.adam.step(&share.policy, rate, config.max_grad_norm);
-        self.critic.adam.step(&share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
+        let norm = self.policy.step(share.policy, rate, config.max_grad_norm);
+        self.critic.step(share.critic, config.critic_learning_rate * pass.rate, config.max_grad_norm);
         let [policy_loss, value_loss, entropy, kl, old_kl, clipped] = share.sums;
         ([policy_loss, value_loss, entropy, kl, old_kl, clipped, f64::from(norm)], share.transfer)
     }

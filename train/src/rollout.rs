@@ -95,7 +95,8 @@ pub fn play_taught<E: Environment>(
     iteration: u64,
     acting: Acting,
 ) -> Vec<Episode> {
-    let tail = (iteration + config.teach_tail > config.teach).then(|| Arc::new(net.clone()));
+    let is_tail = iteration + config.teach_tail > config.teach;
+    let shared = Arc::new(net.clone());
     let one = |(trace, env): (usize, &mut E)| {
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);
         let mut ask = |env: &mut E| {
@@ -107,7 +108,7 @@ pub fn play_taught<E: Environment>(
             } else if tutored {
                 env.example().map(Label::Example)
             } else {
-                env.regrets(tail.as_ref(), &mut teacher).map(Label::Regrets)
+                env.regrets(&shared, is_tail, &mut teacher).map(Label::Regrets)
             }
         };
         play_one(env, net, config, [iteration, trace as u64, trace as u64], acting, &mut ask)

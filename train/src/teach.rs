@@ -137,7 +137,7 @@ pub fn fit(
                 sum
             });
             let Some(sum) = sum else { continue };
-            learner.policy.adam.step(&sum, rate, config.max_grad_norm);
+            learner.policy.step(sum, rate, config.max_grad_norm);
         }
     }
     let least = |one: &Taught| {

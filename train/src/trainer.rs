@@ -16,6 +16,7 @@ use crate::gae::{Track, relative};
 use crate::init::{Moments, critic_layout, weights};
 use crate::log::Metrics;
 use crate::losses::{Losses, explained_variance};
+use crate::parts;
 use crate::ppo::{Learner, Lesson, Loss, Network, Pass};
 use crate::rollout::{Acting, Episode, State, play, play_taught};
 use crate::seed::{Purpose, stream};
@@ -59,7 +60,7 @@ impl<E: Environment> Trainer<E> {
         let network = |layout: Layout, index| {
             let mut random = stream(config.seed, Purpose::Weights, 0, index);
             let adam = Adam::new(weights(&layout, &mut random));
-            Network { layout, adam }
+            Network::new(layout, adam)
         };
         let policy = network(Layout::policy(&dims, &config.sizes), 0);
         let critic = network(critic_layout(&dims, &config.sizes, future), 1);
@@ -91,7 +92,8 @@ impl<E: Environment> Trainer<E> {
             config.sizes
         );
         self.learner.policy.adam.params.copy_from_slice(net.params());
-        self.learner.average.copy_from_slice(net.params());
+        parts::switch_off(&mut self.learner.policy, &config.without);
+        self.learner.average.clone_from(&self.learner.policy.adam.params);
         self.started = true;
         Ok(())
     }
@@ -108,8 +110,9 @@ impl<E: Environment> Trainer<E> {
         Self::assemble(progress, learner, envs)
     }
 
-    fn assemble(progress: Progress, learner: Learner, envs: Vec<E>) -> Result<Self> {
+    fn assemble(progress: Progress, mut learner: Learner, envs: Vec<E>) -> Result<Self> {
         let config = &progress.config;
+        parts::switch_off(&mut learner.policy, &config.without);
         config.check()?;
         ensure!(envs.len() == config.envs, "{} environments for envs = {}", envs.len(), config.envs);
         let pool = ThreadPoolBuilder::new().num_threads(config.threads).build().context("no threads")?;
@@ -255,7 +258,8 @@ impl<E: Environment> Trainer<E> {
         self.taught.is_empty()
     }
 
-    /// Validates where this iteration is one to validate; says whether the policy is the best so far.
+    /// Validates where this iteration is one to validate; says whether the policy is to be kept: as the best so far, or
+    /// as the last.
     pub fn validate(&mut self, metrics: &mut Metrics) -> Result<bool> {
         let config = &self.progress.config;
         let due = self.progress.iteration.is_multiple_of(config.validate_every)
@@ -272,7 +276,7 @@ impl<E: Environment> Trainer<E> {
         if better {
             self.progress.best = Some(found.score);
         }
-        Ok(better)
+        Ok(better || !self.progress.config.keep_best)
     }
 
     fn imitating(&self) -> bool {

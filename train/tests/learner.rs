@@ -115,7 +115,8 @@ impl Environment for Toy {
     /// An error costs one; now and then an action is not tried.
     fn regrets(
         &mut self,
-        _tail: Option<&Arc<PolicyNet>>,
+        _net: &Arc<PolicyNet>,
+        _is_tail: bool,
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Vec<f32>> {
         let cost = |action: usize| f32::from(u8::from(action != self.right));

@@ -32,6 +32,9 @@ pub struct Scheduling {
     tutor: Option<Box<dyn Policy>>,
     /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
     tries: [usize; 2],
+    /// Of those with the prior, how many cut off at most, and how many are the policy's likeliest.
+    cuts: usize,
+    likely: usize,
     scratch: Scratch,
     /// Standard errors that are added to what an action costs.
     caution: f64,
@@ -76,6 +79,8 @@ impl Scheduling {
             teacher,
             tutor,
             tries,
+            cuts: config.teach_cuts,
+            likely: config.teach_likely,
             scratch: Scratch::default(),
             caution,
             relative,
@@ -104,30 +109,46 @@ impl Scheduling {
         }
     }
 
-    /// The actions to try: the prior's first, to wait, to cut off, and of the others as many as there is room for.
-    fn tries(&self, prior: usize, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
-        let candidates = self.env.candidates();
-        let is_start = |action: &usize| {
-            candidates
-                .list
-                .get(*action)
-                .is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
-        };
-        let others = (0..candidates.actions()).filter(|action| *action != prior);
-        let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(is_start);
+    /// The actions to try: the prior's first, to wait, of those that cut off and of those that the policy finds likeliest as many
+    /// as the settings say, and of the others as many as there is room for.
+    fn tries(&mut self, prior: usize, net: &PolicyNet, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
+        let mut drawn = |from: &mut Vec<usize>| from.swap_remove(random.random_range(0..from.len()));
+        let others = (0..self.env.candidates().actions()).filter(|action| *action != prior);
+        let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(|&at| self.is_start(at));
+        let waits = usize::from(tries.last().is_some_and(|&last| last == self.env.candidates().list.len()));
+        while tries.len() - waits > self.cuts {
+            let wait = tries.split_off(tries.len() - waits);
+            drawn(&mut tries);
+            tries.extend(wait);
+        }
         tries.insert(0, prior);
+        if self.likely > 0 {
+            let likeliest = self.likeliest(prior, net);
+            let missing =
+                likeliest.into_iter().take(self.likely + 1).filter(|action| !tries.contains(action));
+            let missing: Vec<usize> = missing.collect();
+            starts.retain(|start| !missing.contains(start));
+            tries.extend(missing);
+        }
         while tries.len() < self.tries[0] && !starts.is_empty() {
-            tries.push(starts.swap_remove(random.random_range(0..starts.len())));
+            tries.push(drawn(&mut starts));
         }
         tries
     }
 
-    /// The prior's action, and those that a policy finds likeliest.
+    /// Whether the action starts something: neither waits nor cuts off.
+    fn is_start(&self, action: usize) -> bool {
+        let candidates = self.env.candidates();
+        let candidate = candidates.list.get(action);
+        candidate.is_some_and(|candidate| candidates.works[candidate.work].run.is_none())
+    }
+
+    /// The prior's action, and the others from the one that a policy finds likeliest.
     fn likeliest(&mut self, prior: usize, net: &PolicyNet) -> Vec<usize> {
         let logits = net.logits(self.env.observation(), Some(prior), &mut self.scratch);
         let mut others: Vec<usize> = (0..logits.len()).filter(|action| *action != prior).collect();
         others.sort_by(|&one, &other| logits[other].total_cmp(&logits[one]));
-        std::iter::once(prior).chain(others).take(self.tries[1]).collect()
+        std::iter::once(prior).chain(others).collect()
     }
 }
 
@@ -183,21 +204,23 @@ impl Environment for Scheduling {
 
     fn regrets(
         &mut self,
-        tail: Option<&Arc<PolicyNet>>,
+        net: &Arc<PolicyNet>,
+        is_tail: bool,
         random: &mut Xoshiro256PlusPlus,
     ) -> Option<Vec<f32>> {
         let prior = self.prior()?;
-        let tries = match tail {
-            Some(net) => self.likeliest(prior, net),
-            None => self.tries(prior, random),
+        let tries = if is_tail {
+            self.likeliest(prior, net).into_iter().take(self.tries[1]).collect()
+        } else {
+            self.tries(prior, net, random)
         };
         let (view, candidates) = (self.env.view()?, self.env.candidates());
         let decisions: Option<Vec<Decision>> =
             tries.iter().map(|&action| candidates.decision(&view, action)).collect();
         let rule = || self.prior.fork().unwrap_or_else(|| self.fresh_prior());
-        let mut tail = || match tail {
-            Some(net) => Box::new(Learned::with_prior("tail", Arc::clone(net), rule())),
-            None => rule(),
+        let mut tail = || match is_tail {
+            true => Box::new(Learned::with_prior("tail", Arc::clone(net), rule())),
+            false => rule(),
         };
         let found = self.teacher.regrets(&view, &decisions?, &mut tail, random.next_u64())?;
         let mut regrets = vec![f32::NAN; candidates.actions()];
@@ -246,7 +269,11 @@ impl Environment for Scheduling {
 
 #[cfg(test)]
 mod tests {
+    use rand::SeedableRng;
+    use yardmaster_agent::net::{Dims, Layout};
+
     use super::*;
+    use crate::init::weights;
     use crate::scheduling::environments;
 
     /// Rewards of the prior's episode, and what the critic saw.
@@ -282,5 +309,47 @@ mod tests {
         assert_eq!(blind.len(), sighted.len());
         assert!(blind.iter().all(|value| *value == 0.0));
         assert!(sighted.iter().any(|value| *value != 0.0));
+    }
+
+    #[test]
+    fn of_what_is_tried_few_cut_off_and_some_are_the_policys() {
+        let config = Config {
+            envs: 1,
+            rollouts_per_trace: 1,
+            validation_episodes: 1,
+            teach_actions: 6,
+            teach_cuts: 1,
+            teach_likely: 2,
+            ..Config::default()
+        };
+        let world = environments("preempt", &config).unwrap();
+        let layout = Layout::policy(&Dims::from(&world.schema), &config.sizes);
+        let params = weights(&layout, &mut Xoshiro256PlusPlus::seed_from_u64(1));
+        let net = PolicyNet::new(Dims::from(&world.schema), config.sizes, 0.0, &params).unwrap();
+        let mut env = world.envs.into_iter().next().unwrap();
+        env.reset(7);
+        let (mut random, mut with_cuts) = (Xoshiro256PlusPlus::seed_from_u64(2), 0);
+        for _ in 0..150 {
+            let prior = env.prior().unwrap();
+            let tries = env.tries(prior, &net, &mut random);
+            let likeliest = env.likeliest(prior, &net);
+            let wait = env.env.candidates().list.len();
+            let cuts = |actions: &[usize]| {
+                let is_cut = |&&at: &&usize| at != prior && at != wait && !env.is_start(at);
+                actions.iter().filter(is_cut).count()
+            };
+            assert_eq!(tries[0], prior);
+            assert!(likeliest.iter().take(3).all(|action| tries.contains(action)), "{tries:?}");
+            let among_likeliest = cuts(&likeliest[1..likeliest.len().min(3)]);
+            assert!(cuts(&tries) <= 1 + among_likeliest, "{tries:?}");
+            let starts = (0..wait).filter(|&at| at != prior && env.is_start(at)).count();
+            let untried = (0..wait).filter(|at| env.is_start(*at) && !tries.contains(at)).count();
+            assert!(tries.len() == config.teach_actions || untried == 0 && starts < config.teach_actions);
+            let once: std::collections::BTreeSet<_> = tries.iter().collect();
+            assert_eq!(once.len(), tries.len(), "{tries:?}");
+            with_cuts += usize::from(cuts(&likeliest) > 3);
+            env.step(prior);
+        }
+        assert!(with_cuts > 20, "{with_cuts} moments with something to cut off");
     }
 }
