@@ -305,6 +305,13 @@ impl<'a> View<'a> {
         Some(whole.scaled(self.correction(id)).scaled(self.left(id)) + self.restart(id))
     }
 
+    /// [`View::estimate_way`] of all ways that a job runs in on a kind, with what they share found once.
+    pub fn estimates(&self, id: JobId, slot: KindSlot) -> impl Iterator<Item = (&'a Way, Span)> + use<'a> {
+        let (correction, left, restart) = (self.correction(id), self.left(id), self.restart(id));
+        let rest = move |whole: Span| whole.scaled(correction).scaled(left) + restart;
+        self.ways(id).filter_map(move |way| Some((way, rest(way.span(slot)?))))
+    }
+
     /// The ways to run a job that it has not run out of memory with, as it was submitted first; empty where there was
     /// never a choice.
     pub fn ways(&self, id: JobId) -> impl Iterator<Item = &'a Way> + use<'a> {

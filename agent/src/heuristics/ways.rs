@@ -82,8 +82,12 @@ impl Width {
         };
         let free = view.free_by_kind[slot].min(fair(view));
         let mut forms = SmallVec::new();
-        forms.extend(widest(view, work, slot, extra, free));
-        forms.extend(widest(view, work, slot, extra, view.in_service[slot].min(fair(view))));
+        let (ways, all) = (spans(view, work, slot), view.in_service[slot].min(fair(view)));
+        let widest = |most| widest_of(&ways, view, work, slot, extra, most);
+        forms.extend(widest(free));
+        if all != free {
+            forms.extend(widest(all));
+        }
         forms.dedup();
         forms
     }
@@ -104,21 +108,35 @@ fn fair(view: &View<'_>) -> u32 {
 
 /// The fastest way on at most `most` devices of a kind that takes at most `1 + extra` times the least device-seconds.
 pub(super) fn widest(view: &View<'_>, work: Work, slot: KindSlot, extra: f64, most: u32) -> Option<Form> {
-    let ways = || view.ways(work.job).filter(|way| way.choice.gang <= most);
-    let span = |way: &Way| view.estimate_way(work.job, way, slot);
-    let area = |way: &Way| Some(span(way)?.as_secs_f64() * f64::from(way.choice.gang));
-    let least = view.ways(work.job).filter_map(area).fold(f64::INFINITY, f64::min);
+    widest_of(&spans(view, work, slot), view, work, slot, extra, most)
+}
+
+/// The ways to run a job on a kind, with how long each takes.
+type Spans<'a> = SmallVec<[(&'a Way, Span); 12]>;
+
+fn spans<'a>(view: &View<'a>, work: Work, slot: KindSlot) -> Spans<'a> {
+    view.estimates(work.job, slot).collect()
+}
+
+/// As [`widest`], of these.
+fn widest_of(
+    ways: &Spans<'_>,
+    view: &View<'_>,
+    work: Work,
+    slot: KindSlot,
+    extra: f64,
+    most: u32,
+) -> Option<Form> {
+    let gang = |way: &Way| way.choice.gang;
+    let area = |(way, span): &(&Way, Span)| span.as_secs_f64() * f64::from(gang(way));
+    let least = ways.iter().map(area).fold(f64::INFINITY, f64::min);
+    let few = || ways.iter().filter(|(way, _)| gang(way) <= most);
     // The narrowest there is remains, whatever it takes.
-    let narrowest = ways().filter(|way| way.span(slot).is_some()).map(|way| way.choice.gang).min()?;
-    let efficient = |way: &&Way| {
-        way.choice.gang == narrowest || area(way).is_some_and(|area| area <= (1.0 + extra) * least)
-    };
-    let best =
-        ways().filter(efficient).filter_map(|way| Some((span(way)?, way))).min_by_key(|(span, _)| *span);
-    best.map(|(all, way)| {
-        let restart = view.restart(work.job);
-        let compute = Span(all.0 - restart.0.min(all.0));
-        let setup = view.setup_on(work.job, slot) + restart;
-        Form { slot, gang: way.choice.gang, batch: Some(way.choice.batch), compute, setup }
-    })
+    let narrowest = few().map(|(way, _)| gang(way)).min()?;
+    let efficient = |one: &&(&Way, Span)| gang(one.0) == narrowest || area(one) <= (1.0 + extra) * least;
+    let (way, all) = few().filter(efficient).min_by_key(|(_, span)| *span)?;
+    let restart = view.restart(work.job);
+    let compute = Span(all.0 - restart.0.min(all.0));
+    let setup = view.setup_on(work.job, slot) + restart;
+    Some(Form { slot, gang: gang(way), batch: Some(way.choice.batch), compute, setup })
 }
