@@ -6,6 +6,7 @@ use yardmaster_agent::net::Sizes;
 use yardmaster_env::candidates::MAX_RUNS;
 
 use crate::parts::Part;
+use crate::teach::Unit;
 
 /// Settings with their usual values; a TOML file names those that differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,9 @@ pub struct Config {
     /// Whether what an action costs counts relative to what the prior's episode comes to, so that easy and hard episodes
     /// teach alike; otherwise as it is, which suits objectives that a few terrible episodes decide.
     pub teach_relative: bool,
+    /// What regrets are measured in: `regret`, the mean of all that were tried, or `gain`, what the best of them gains in the mean, which
+    /// suits scenarios where most actions are terrible.
+    pub teach_unit: Unit,
     /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
     /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
     /// as good.
@@ -103,7 +107,7 @@ pub struct Config {
     pub tutor: u64,
     /// About how many decisions of an episode a tutor is asked then.
     pub tutor_states: usize,
-    /// Weight of doing what a tutor does, in mean regrets.
+    /// Weight of doing what a tutor does, in units of regret.
     pub tutor_weight: f32,
     /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
     pub teach_caution: f64,
@@ -113,7 +117,7 @@ pub struct Config {
     pub teach_minibatch: usize,
     /// Adam's step for the policy in these passes, at the start; it falls to a fifth.
     pub teach_learning_rate: f32,
-    /// Weight of imitating the prior in these passes, in mean regrets, at the start; it falls to a fifth. Without it a
+    /// Weight of imitating the prior in these passes, in units of regret, at the start; it falls to a fifth. Without it a
     /// policy that waits always, which costs next to nothing at each single decision, is hard to leave.
     pub teach_imitate: f32,
     /// How much of the mean of the policy's weights is kept at each of these iterations; the mean is what is validated,
@@ -180,6 +184,7 @@ impl Default for Config {
             teach_cuts: MAX_RUNS,
             teach_likely: 0,
             teach_relative: true,
+            teach_unit: Unit::Regret,
             tutors: Vec::new(),
             tutor: 0,
             tutor_states: 160,

@@ -7,6 +7,7 @@
 
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::batch::{Batch, placed};
@@ -35,7 +36,7 @@ pub struct Taught {
 /// What costs and logits are measured in.
 #[derive(Clone, Copy)]
 struct Scale<'a> {
-    /// Mean absolute regret of each task.
+    /// The unit of regrets in each task.
     units: &'a [f32],
     /// Raise of the prior's logit.
     lambda: f32,
@@ -57,7 +58,7 @@ struct Labels {
 /// What a round of lessons came to, on the states that are new in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Report {
-    /// Mean regret of the policy, in mean absolute regrets; negative is better than the rule. Before it has learned
+    /// Mean regret of the policy, in the unit of regrets; negative is better than the rule. Before it has learned
     /// anything from them.
     pub before: f64,
     /// After that.
@@ -88,21 +89,41 @@ impl Taught {
     }
 }
 
-/// Mean absolute regret of all actions that were tried in each task, so that tasks count alike; 1 where none differs. (tasks)
-fn units(taught: &[Taught]) -> Vec<f32> {
-    let mut sums: Vec<(f64, u64)> = Vec::new();
-    for one in taught {
-        if sums.len() <= one.task {
-            sums.resize(one.task + 1, (0.0, 0));
+/// What regrets are measured in, so that tasks count alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unit {
+    /// The mean absolute regret of all actions that were tried.
+    Regret,
+    /// What the best action that was tried gains over the rule's, in the mean over states. Where most actions are terrible, these make the
+    /// mean regret so large that gains are lost beside imitation.
+    Gain,
+}
+
+impl Unit {
+    /// Of what was said of each task; 1 where no action differs. (tasks)
+    fn of_tasks(self, taught: &[Taught]) -> Vec<f32> {
+        let mut sums: Vec<(f64, u64)> = Vec::new();
+        for one in taught {
+            if sums.len() <= one.task {
+                sums.resize(one.task + 1, (0.0, 0));
+            }
+            let (sum, count) = &mut sums[one.task];
+            let regrets = one.tried().map(|(_, regret)| f64::from(regret));
+            match self {
+                Self::Regret => regrets.for_each(|regret| {
+                    *sum += regret.abs();
+                    *count += 1;
+                }),
+                Self::Gain => {
+                    *sum -= regrets.fold(0.0, f64::min);
+                    *count += u64::from(!one.is_example());
+                }
+            }
         }
-        let (sum, count) = &mut sums[one.task];
-        for (_, regret) in one.tried() {
-            *sum += f64::from(regret.abs());
-            *count += 1;
-        }
+        let mean = |(sum, count): (f64, u64)| (sum / count.max(1) as f64) as f32;
+        sums.into_iter().map(mean).map(|unit| if unit > 0.0 { unit } else { 1.0 }).collect()
     }
-    let mean = |(sum, count): (f64, u64)| (sum / count.max(1) as f64) as f32;
-    sums.into_iter().map(mean).map(|unit| if unit > 0.0 { unit } else { 1.0 }).collect()
 }
 
 /// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1; states
@@ -115,7 +136,7 @@ pub fn fit(
     lambda: f32,
     round: u64,
 ) -> Report {
-    let units = units(taught);
+    let units = config.teach_unit.of_tasks(taught);
     let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
     let (rate, imitate) = (config.teach_learning_rate * left, config.teach_imitate * left);
     let scale = Scale { units: &units, lambda, imitate, tutor: config.tutor_weight };
@@ -215,4 +236,26 @@ fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
     let shape = [part.len() as i64, width as i64];
     let [regrets, untried, examples] = [regrets, untried, examples].map(|values| placed(&values).view(shape));
     Labels { regrets, untried, examples }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taught(task: usize, label: Label) -> Taught {
+        let obs = yardmaster_env::observe::Observation::default();
+        Taught { task, state: State { obs, prior: None, future: Vec::new() }, label }
+    }
+
+    #[test]
+    fn terrible_actions_decide_the_mean_regret_and_not_the_mean_gain() {
+        let taught = [
+            taught(0, Label::Regrets(vec![0.0, -2.0, 100.0, f32::NAN])),
+            taught(0, Label::Regrets(vec![0.0, 4.0])),
+            taught(0, Label::Example(1)),
+            taught(1, Label::Regrets(vec![0.0, 0.0])),
+        ];
+        assert_eq!(Unit::Gain.of_tasks(&taught), [1.0, 1.0]);
+        assert_eq!(Unit::Regret.of_tasks(&taught), [106.0 / 5.0, 1.0]);
+    }
 }
