@@ -14,7 +14,7 @@ const OF_A_RUN: [(&str, &str); 8] = [
     ("Validation: mean over that of the best rule", RATIO),
     ("Training: objective over the prior's on the same episodes", "charts/score"),
     (
-        "Teacher: regret on states that are new, in mean regrets; below 0 is better than the rule",
+        "Teacher: regret on states that are new, in units of regret (teach_unit); below 0 is better than the rule",
         "teach/regret_before",
     ),
     ("Return of an episode", "charts/episodic_return"),
