@@ -11,6 +11,7 @@ use yardmaster_env::observe::{Observation, Pair, Schema};
 use yardmaster_train::config::Config;
 use yardmaster_train::env::{Environment, Step};
 use yardmaster_train::parity;
+use yardmaster_train::parts::Part;
 use yardmaster_train::rollout::{Acting, State, episode};
 use yardmaster_train::trainer::{Trainer, Validation};
 
@@ -338,24 +339,51 @@ fn a_resumed_run_is_the_uninterrupted_one() {
     assert!(Trainer::resume(&other, Toy::many(Task::Marked, other.envs), &path).is_err());
 }
 
-#[test]
-fn the_best_checkpoint_has_the_lowest_score() {
+/// Scores of three validations, and whether each is one to keep.
+fn validations(keep_best: bool) -> Vec<(Option<f64>, bool)> {
     let scores = [3.0, 1.0, 2.0];
     let mut calls = 0;
     let validate = move |_: &_| {
         calls += 1;
         Ok(Validation { score: scores[calls - 1], rows: vec![("eval/toy/errors".to_owned(), 0.5)] })
     };
-    let config = Config { validate_every: 2, ..config() };
+    let config = Config { validate_every: 2, keep_best, ..config() };
     let mut trainer = trainer(Task::Marked, &config).with_validation(Box::new(validate));
     let mut found = Vec::new();
     for _ in 0..6 {
         let mut metrics = trainer.iterate().unwrap();
-        let better = trainer.validate(&mut metrics).unwrap();
-        found.push((metrics.get("eval/score"), better));
+        let is_kept = trainer.validate(&mut metrics).unwrap();
+        found.push((metrics.get("eval/score"), is_kept));
     }
+    found
+}
+
+#[test]
+fn the_best_checkpoint_has_the_lowest_score_unless_the_last_is_wanted() {
     let none = (None, false);
-    assert_eq!(found, [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), false)]);
+    let best = [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), false)];
+    let last = [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), true)];
+    assert_eq!(validations(true), best);
+    assert_eq!(validations(false), last);
+}
+
+#[test]
+fn without_the_features_that_tell_nothing_is_learned_also_after_a_resume() {
+    let config = Config { without: vec![Part::PairFeatures], ..config() };
+    let mut first = trainer(Task::Marked, &config);
+    first.iterate().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    first.save(&path).unwrap();
+    let mut resumed = Trainer::resume(&config, Toy::many(Task::Marked, config.envs), &path).unwrap();
+    while resumed.progress().steps < 8_000 {
+        resumed.iterate().unwrap();
+    }
+    let errors = errors(Task::Marked, &resumed);
+    assert!(errors > 0.4, "only {errors} of the decisions are wrong");
+    let policy = resumed.policy().unwrap();
+    let entry = policy.layout().entry("pair.pair.w").unwrap();
+    assert!(policy.params()[entry.offset..][..entry.len()].iter().all(|weight| *weight == 0.0));
 }
 
 fn origin() -> Origin {
