@@ -340,7 +340,7 @@ fn a_resumed_run_is_the_uninterrupted_one() {
 }
 
 /// Scores of three validations, and whether each is one to keep.
-fn validations(keep_best: bool) -> Vec<(Option<f64>, bool)> {
+fn validations(keep_best: bool) -> anyhow::Result<Vec<(Option<f64>, bool)>> {
     let scores = [3.0, 1.0, 2.0];
     let mut calls = 0;
     let validate = move |_: &_| {
@@ -351,11 +351,11 @@ fn validations(keep_best: bool) -> Vec<(Option<f64>, bool)> {
     let mut trainer = trainer(Task::Marked, &config).with_validation(Box::new(validate));
     let mut found = Vec::new();
     for _ in 0..6 {
-        let mut metrics = trainer.iterate().unwrap();
-        let is_kept = trainer.validate(&mut metrics).unwrap();
+        let mut metrics = trainer.iterate()?;
+        let is_kept = trainer.validate(&mut metrics)?;
         found.push((metrics.get("eval/score"), is_kept));
     }
-    found
+    Ok(found)
 }
 
 #[test]
@@ -363,8 +363,8 @@ fn the_best_checkpoint_has_the_lowest_score_unless_the_last_is_wanted() {
     let none = (None, false);
     let best = [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), false)];
     let last = [none, (Some(3.0), true), none, (Some(1.0), true), none, (Some(2.0), true)];
-    assert_eq!(validations(true), best);
-    assert_eq!(validations(false), last);
+    assert_eq!(validations(true).unwrap(), best);
+    assert_eq!(validations(false).unwrap(), last);
 }
 
 #[test]
