@@ -301,15 +301,19 @@ impl<'a> View<'a> {
 
     /// As [`View::estimate`], for one of [`View::ways`].
     pub fn estimate_way(&self, id: JobId, way: &Way, slot: KindSlot) -> Option<Span> {
-        let whole = way.span(slot)?;
-        Some(whole.scaled(self.correction(id)).scaled(self.left(id)) + self.restart(id))
+        way.span(slot).map(self.rest(id))
     }
 
     /// [`View::estimate_way`] of all ways that a job runs in on a kind, with what they share found once.
     pub fn estimates(&self, id: JobId, slot: KindSlot) -> impl Iterator<Item = (&'a Way, Span)> + use<'a> {
-        let (correction, left, restart) = (self.correction(id), self.left(id), self.restart(id));
-        let rest = move |whole: Span| whole.scaled(correction).scaled(left) + restart;
+        let rest = self.rest(id);
         self.ways(id).filter_map(move |way| Some((way, rest(way.span(slot)?))))
+    }
+
+    /// From how long a job would take as its owner claims it to what is left of it, and its restart.
+    fn rest(&self, id: JobId) -> impl Fn(Span) -> Span + use<> {
+        let (correction, left, restart) = (self.correction(id), self.left(id), self.restart(id));
+        move |whole| whole.scaled(correction).scaled(left) + restart
     }
 
     /// The ways to run a job that it has not run out of memory with, as it was submitted first; empty where there was
