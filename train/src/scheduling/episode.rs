@@ -113,15 +113,14 @@ impl Scheduling {
     /// as the settings say, and of the others as many as there is room for.
     fn tries(&mut self, prior: usize, net: &PolicyNet, random: &mut Xoshiro256PlusPlus) -> Vec<usize> {
         let mut drawn = |from: &mut Vec<usize>| from.swap_remove(random.random_range(0..from.len()));
-        let others = (0..self.env.candidates().actions()).filter(|action| *action != prior);
-        let (mut starts, mut tries): (Vec<usize>, Vec<usize>) = others.partition(|&at| self.is_start(at));
-        let waits = usize::from(tries.last().is_some_and(|&last| last == self.env.candidates().list.len()));
-        while tries.len() - waits > self.cuts {
-            let wait = tries.split_off(tries.len() - waits);
-            drawn(&mut tries);
-            tries.extend(wait);
+        let candidates = self.env.candidates();
+        let wait = candidates.wait.then_some(candidates.list.len()).filter(|&wait| wait != prior);
+        let others = (0..candidates.list.len()).filter(|&action| action != prior);
+        let (mut starts, mut cuts): (Vec<usize>, Vec<usize>) = others.partition(|&at| self.is_start(at));
+        while cuts.len() > self.cuts {
+            drawn(&mut cuts);
         }
-        tries.insert(0, prior);
+        let mut tries: Vec<usize> = std::iter::once(prior).chain(cuts).chain(wait).collect();
         if self.likely > 0 {
             let likeliest = self.likeliest(prior, net);
             let missing =
