@@ -13,6 +13,7 @@ use yardmaster_agent::net::{Dims, Layout};
 use crate::adam::Adam;
 use crate::config::Config;
 use crate::init::critic_layout;
+use crate::parts;
 use crate::ppo::{Learner, Network};
 
 /// Name of the mean of the policy's weights.
@@ -79,7 +80,8 @@ pub fn read(path: &Path) -> Result<(Progress, Learner)> {
         Ok(Network::new(layout, adam))
     };
     let [policy_steps, critic_steps] = progress.adam_steps;
-    let policy = network("policy", Layout::policy(&progress.dims, sizes), policy_steps)?;
+    let mut policy = network("policy", Layout::policy(&progress.dims, sizes), policy_steps)?;
+    parts::switch_off(&mut policy, &progress.config.without);
     let critic = network("critic", critic_layout(&progress.dims, sizes, progress.future), critic_steps)?;
     let average = values(&file, AVERAGE, policy.layout.total())?;
     Ok((progress, Learner { policy, critic, average }))

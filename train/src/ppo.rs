@@ -56,7 +56,9 @@ impl Network {
         if let Some(entry) = self.layout.entry(name) {
             let range = entry.offset..entry.offset + entry.len();
             self.adam.params[range.clone()].fill(value);
-            self.fixed.push(range);
+            if !self.fixed.contains(&range) {
+                self.fixed.push(range);
+            }
         }
     }
 

@@ -62,7 +62,8 @@ impl<E: Environment> Trainer<E> {
             let adam = Adam::new(weights(&layout, &mut random));
             Network::new(layout, adam)
         };
-        let policy = network(Layout::policy(&dims, &config.sizes), 0);
+        let mut policy = network(Layout::policy(&dims, &config.sizes), 0);
+        parts::switch_off(&mut policy, &config.without);
         let critic = network(critic_layout(&dims, &config.sizes, future), 1);
         let adam_steps = [0, 0];
         let progress = Progress {
@@ -110,9 +111,8 @@ impl<E: Environment> Trainer<E> {
         Self::assemble(progress, learner, envs)
     }
 
-    fn assemble(progress: Progress, mut learner: Learner, envs: Vec<E>) -> Result<Self> {
+    fn assemble(progress: Progress, learner: Learner, envs: Vec<E>) -> Result<Self> {
         let config = &progress.config;
-        parts::switch_off(&mut learner.policy, &config.without);
         config.check()?;
         ensure!(envs.len() == config.envs, "{} environments for envs = {}", envs.len(), config.envs);
         let pool = ThreadPoolBuilder::new().num_threads(config.threads).build().context("no threads")?;
