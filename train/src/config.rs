@@ -99,11 +99,11 @@ pub struct Config {
     /// suits scenarios where most actions are terrible.
     pub teach_unit: Unit,
     /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
-    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
+    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes the prior itself where that is
     /// as good.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
-    /// its tutor does. That is had for nothing beside trying actions, and is as good as the tutor at best.
+    /// its tutor does, as decidedly as it. That is had for nothing beside trying actions, and is as good as the tutor at best.
     pub tutor: u64,
     /// About how many decisions of an episode a tutor is asked then.
     pub tutor_states: usize,

@@ -47,9 +47,9 @@ pub trait Environment: Send {
         let _ = (net, is_tail, random);
         None
     }
-    /// The action of a tutor: a policy that knows its way here. `None` where there is none, or no action stands for what
-    /// it does.
-    fn example(&mut self) -> Option<usize> {
+    /// How likely a tutor, who knows the way here, is to take each action: (actions). `None` where there is none, or no action stands
+    /// for what it does.
+    fn example(&mut self) -> Option<Vec<f32>> {
         None
     }
     /// Whether there is a tutor.

@@ -47,8 +47,8 @@ pub struct Sample {
 pub enum Label {
     /// By a teacher: what each action costs more than the prior's, (actions).
     Regrets(Vec<f32>),
-    /// By a tutor: its own action.
-    Example(usize),
+    /// By a tutor: how likely it is to take each action, (actions).
+    Example(Vec<f32>),
 }
 
 /// Where the time of an episode went.

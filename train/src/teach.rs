@@ -19,6 +19,8 @@ use crate::seed::{Purpose, stream};
 
 /// Costs beyond so many mean deviations are squashed.
 const CLIP: f32 = 8.0;
+/// Halvings until a unit is known to a float's precision.
+const BISECTIONS: usize = 60;
 /// The logit of an action that was not tried.
 const UNTRIED: f64 = -1e9;
 
@@ -65,7 +67,8 @@ pub struct Report {
     pub after: f64,
     /// The least that could be had on these states: every state's best action, by costs that hold their share of luck.
     pub least: f64,
-    /// How surprising the policy finds what the tutors do, in nats, after it has learned; 0 where none was asked.
+    /// How surprising the policy finds what the tutors do, in nats, after it has learned: their cross-entropy, of which what the tutors are
+    /// undecided about is a part. 0 where none was asked.
     pub surprise: f64,
 }
 
@@ -95,35 +98,55 @@ impl Taught {
 pub enum Unit {
     /// The mean absolute regret of all actions that were tried.
     Regret,
-    /// What the best action that was tried gains over the rule's, in the mean over states. Where most actions are terrible, these make the
-    /// mean regret so large that gains are lost beside imitation.
+    /// What the best action that was tried gains over the rule's, in the mean over the states where it gains something; a few enormous gains are
+    /// squashed, as they are in the loss. Where most actions are terrible, these make the mean regret so large that gains are lost
+    /// beside imitation.
     Gain,
 }
 
 impl Unit {
     /// Of what was said of each task; 1 where no action differs. (tasks)
     fn of_tasks(self, taught: &[Taught]) -> Vec<f32> {
-        let mut sums: Vec<(f64, u64)> = Vec::new();
+        let mut sizes: Vec<Vec<f32>> = Vec::new();
         for one in taught {
-            if sums.len() <= one.task {
-                sums.resize(one.task + 1, (0.0, 0));
+            if sizes.len() <= one.task {
+                sizes.resize(one.task + 1, Vec::new());
             }
-            let (sum, count) = &mut sums[one.task];
-            let regrets = one.tried().map(|(_, regret)| f64::from(regret));
+            let regrets = one.tried().map(|(_, regret)| regret);
             match self {
-                Self::Regret => regrets.for_each(|regret| {
-                    *sum += regret.abs();
-                    *count += 1;
-                }),
-                Self::Gain => {
-                    *sum -= regrets.fold(0.0, f64::min);
-                    *count += u64::from(!one.is_example());
-                }
+                Self::Regret => sizes[one.task].extend(regrets.map(f32::abs)),
+                Self::Gain => sizes[one.task]
+                    .extend(regrets.reduce(f32::min).filter(|least| *least < 0.0).map(f32::abs)),
             }
         }
-        let mean = |(sum, count): (f64, u64)| (sum / count.max(1) as f64) as f32;
-        sums.into_iter().map(mean).map(|unit| if unit > 0.0 { unit } else { 1.0 }).collect()
+        let unit = |sizes: Vec<f32>| match self {
+            Self::Regret => mean(sizes.into_iter()),
+            Self::Gain => robust_mean(&sizes),
+        };
+        sizes.into_iter().map(unit).map(|unit| if unit > 0.0 { unit as f32 } else { 1.0 }).collect()
     }
+}
+
+/// 0 of nothing.
+fn mean(values: impl ExactSizeIterator<Item = f32>) -> f64 {
+    let count = values.len().max(1) as f64;
+    values.map(f64::from).sum::<f64>() / count
+}
+
+/// The unit in which these come to one in the mean, squashed. Positive numbers; 0 of none.
+fn robust_mean(values: &[f32]) -> f64 {
+    // What is squashed is less, so that the plain mean is too large a unit, and one that squashes all of them too small.
+    let mut above = mean(values.iter().copied());
+    let mut below = 0.0;
+    for _ in 0..BISECTIONS {
+        let middle = 0.5 * (below + above);
+        if mean(values.iter().map(|value| squash(value / middle as f32))) > 1.0 {
+            below = middle;
+        } else {
+            above = middle;
+        }
+    }
+    above
 }
 
 /// Trains the policy on all that has been taught so far, for `config.teach_epochs`. Rounds are numbered from 1; states
@@ -219,8 +242,12 @@ fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
         [0.0, 0.0, 0.0].map(|value: f32| vec![value; part.len() * width]);
     for (row, one) in part.iter().enumerate() {
         let row = row * width..(row + 1) * width;
-        match one.label {
-            Label::Example(action) => examples[row.start + action] = scale.tutor,
+        match &one.label {
+            Label::Example(shares) => {
+                for (weight, share) in examples[row].iter_mut().zip(shares) {
+                    *weight = scale.tutor * share;
+                }
+            }
             Label::Regrets(_) => {
                 if let Some(prior) = one.state.prior {
                     examples[row.start + prior] = scale.imitate;
@@ -252,10 +279,24 @@ mod tests {
         let taught = [
             taught(0, Label::Regrets(vec![0.0, -2.0, 100.0, f32::NAN])),
             taught(0, Label::Regrets(vec![0.0, 4.0])),
-            taught(0, Label::Example(1)),
+            taught(0, Label::Example(vec![0.0, 1.0])),
             taught(1, Label::Regrets(vec![0.0, 0.0])),
         ];
-        assert_eq!(Unit::Gain.of_tasks(&taught), [1.0, 1.0]);
+        let gain = Unit::Gain.of_tasks(&taught);
+        assert!((gain[0] - 2.0).abs() < 0.02 && gain[1] == 1.0, "{gain:?}");
         assert_eq!(Unit::Regret.of_tasks(&taught), [106.0 / 5.0, 1.0]);
+    }
+
+    #[test]
+    fn an_enormous_gain_hardly_changes_the_unit() {
+        let gains = |last: f32| {
+            let mut gains: Vec<f32> = (1..=100).map(|gain| gain as f32).collect();
+            gains.push(last);
+            robust_mean(&gains)
+        };
+        let usual = gains(50.0);
+        assert!((49.0..51.0).contains(&usual), "{usual}");
+        assert!((usual..1.1 * usual).contains(&gains(1e9)), "{} for {usual}", gains(1e9));
+        assert_eq!(robust_mean(&[]), 0.0);
     }
 }

@@ -110,8 +110,8 @@ impl Environment for Toy {
     fn has_tutor(&self) -> bool {
         true
     }
-    fn example(&mut self) -> Option<usize> {
-        Some(self.right)
+    fn example(&mut self) -> Option<Vec<f32>> {
+        Some((0..self.obs.actions()).map(|action| f32::from(u8::from(action == self.right))).collect())
     }
     /// An error costs one; now and then an action is not tried.
     fn regrets(

@@ -20,6 +20,8 @@ use yardmaster_env::view::Decision;
 use crate::config::Config;
 use crate::env::{Environment, Step};
 
+use super::tutor::Tutor;
+
 /// One scheduling episode after another, in which the prior rule sets the scales.
 pub struct Scheduling {
     scenario: Arc<Scenario>,
@@ -28,8 +30,7 @@ pub struct Scheduling {
     env: SchedulingEnv,
     prior: Box<dyn Policy>,
     teacher: Teacher,
-    /// A policy that knows its way here.
-    tutor: Option<Box<dyn Policy>>,
+    tutor: Option<Tutor>,
     /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
     tries: [usize; 2],
     /// Of those with the prior, how many cut off at most, and how many are the policy's likeliest.
@@ -59,7 +60,7 @@ impl Scheduling {
         task: usize,
         prior: &str,
         teacher: Teacher,
-        tutor: Option<Box<dyn Policy>>,
+        tutor: Option<Tutor>,
         config: &Config,
     ) -> Result<Self> {
         let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };
@@ -231,10 +232,8 @@ impl Environment for Scheduling {
         Some(regrets)
     }
 
-    fn example(&mut self) -> Option<usize> {
-        let (tutor, view) = (self.tutor.as_mut()?, self.env.view()?);
-        let decision = tutor.decide(&view);
-        self.env.candidates().action_of(&view, &decision)
+    fn example(&mut self) -> Option<Vec<f32>> {
+        self.tutor.as_mut()?.example(&self.env.view()?, self.env.candidates())
     }
 
     fn has_tutor(&self) -> bool {
