@@ -195,8 +195,8 @@ pub(crate) struct Bench {
     /// Write a report with pictures: one page that needs no network (- for standard output)
     #[arg(long, value_name = "FILE|-")]
     pub(crate) html: Option<PathBuf>,
-    /// Measure how many decisions a second this machine makes instead
-    #[arg(long, conflicts_with_all = ["scenario", "checkpoint", "episodes", "markdown", "csv", "html", "columns"])]
+    /// Measure how many decisions a second this machine makes instead; with --checkpoint, with these policies
+    #[arg(long, conflicts_with_all = ["scenario", "episodes", "markdown", "csv", "html", "columns"])]
     pub(crate) speed: bool,
     /// With --speed: measure each case so often and take the median
     #[arg(long, value_name = "N", default_value = "9", value_parser = repetitions)]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::hint::black_box;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -50,9 +50,10 @@ struct Row {
 /// Measures every case and prints a table.
 pub(crate) fn run(args: &Bench) -> Result<()> {
     let [json] = Output::all([("--json", args.json.as_deref())])?;
+    let mut policies = policies(&args.checkpoint)?;
     let mut bench = Speed { repetitions: args.repetitions, rows: Vec::new() };
     bench.rules(args.trace.as_deref())?;
-    bench.moments()?;
+    bench.moments(&mut policies)?;
     bench.scaling()?;
     let clock = if cpu_ns().is_some() { "CPU time of the thread" } else { "elapsed time" };
     let report = Report { machine: machine(), clock, repetitions: args.repetitions, rows: bench.rows };
@@ -63,6 +64,15 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
         Some(json) => json.write(&(serde_json::to_string_pretty(&report)? + "\n")),
         None => Ok(()),
     }
+}
+
+/// The frozen ones of these files, or one of the usual size.
+fn policies(checkpoints: &[PathBuf]) -> Result<Vec<Learned>> {
+    if checkpoints.is_empty() {
+        return Ok(vec![Learned::new("network", Arc::new(network()?), "mct")?]);
+    }
+    let load = |path: &PathBuf| Learned::load(path).with_context(|| path.display().to_string());
+    checkpoints.iter().map(load).collect()
 }
 
 struct Speed {
@@ -88,9 +98,8 @@ impl Speed {
         Ok(())
     }
 
-    /// Observation and network in fixed crowded moments.
-    fn moments(&mut self) -> Result<()> {
-        let net = Arc::new(network()?);
+    /// Observation and these policies in fixed crowded moments.
+    fn moments(&mut self, policies: &mut [Learned]) -> Result<()> {
         for nodes in [36].into_iter().chain(NODES) {
             let moments = crowded_moments(nodes)?;
             let mut observer = Observer::default();
@@ -98,11 +107,13 @@ impl Speed {
             self.measure(&format!("observe, {QUEUED} queued, {nodes} nodes"), goal, || {
                 Ok(each(&moments, |moment| _ = black_box(observer.observe(&moment.view(), None))))
             })?;
-            let mut policy = Learned::new("learned", Arc::clone(&net), "mct")?;
             let goal = [(36, 5e4), (4096, 1e6)].into_iter().find(|goal| goal.0 == nodes).map(|goal| goal.1);
-            self.measure(&format!("network decision, {QUEUED} queued, {nodes} nodes"), goal, || {
-                Ok(each(&moments, |moment| _ = black_box(policy.decide(&moment.view()))))
-            })?;
+            for policy in &mut *policies {
+                let case = format!("{} decision, {QUEUED} queued, {nodes} nodes", policy.name());
+                self.measure(&case, goal, || {
+                    Ok(each(&moments, |moment| _ = black_box(policy.decide(&moment.view()))))
+                })?;
+            }
         }
         Ok(())
     }

@@ -356,3 +356,10 @@ fn a_scenario_can_be_judged_by_another_objective() {
     let error = bench.fails("bench --scenario tiny --objective speed");
     assert!(error.contains("there is no objective \"speed\""), "{error}");
 }
+
+#[test]
+fn speed_is_measured_with_a_policy_that_is_there() {
+    let bench = Bench::new();
+    let error = bench.fails("bench --speed --checkpoint none.safetensors");
+    assert!(error.contains("none.safetensors"), "{error}");
+}

@@ -99,7 +99,7 @@ pub struct Config {
     /// suits scenarios where most actions are terrible.
     pub teach_unit: Unit,
     /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
-    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes the prior itself where that is
+    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
     /// as good.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
@@ -107,6 +107,9 @@ pub struct Config {
     pub tutor: u64,
     /// About how many decisions of an episode a tutor is asked then.
     pub tutor_states: usize,
+    /// From how many of their iterations, the latest, what the tutors said is learned; 0 for all. It costs little to ask them again, and
+    /// more different decisions teach more than more passes over the same.
+    pub tutor_memory: u64,
     /// Weight of doing what a tutor does, in units of regret.
     pub tutor_weight: f32,
     /// Standard errors that are added to what an action costs more than the prior's: doubt speaks for the prior.
@@ -188,6 +191,7 @@ impl Default for Config {
             tutors: Vec::new(),
             tutor: 0,
             tutor_states: 160,
+            tutor_memory: 0,
             tutor_weight: 0.2,
             teach_caution: 0.5,
             teach_epochs: 3,

@@ -29,6 +29,8 @@ const UNTRIED: f64 = -1e9;
 pub struct Taught {
     /// Which task's costs these are; see [`crate::env::Environment::task`].
     pub task: usize,
+    /// In which iteration that was.
+    pub iteration: u64,
     /// What was seen.
     pub state: State,
     /// What was said of it. Costs are in the environment's unit; NaN where an action was not tried.
@@ -74,11 +76,17 @@ pub struct Report {
 
 impl Taught {
     /// Those of an episode of a task that were labelled.
-    pub fn of(task: usize, samples: Vec<Sample>) -> impl Iterator<Item = Taught> {
+    pub fn of(task: usize, iteration: u64, samples: Vec<Sample>) -> impl Iterator<Item = Taught> {
         samples.into_iter().filter_map(move |sample| {
             let Sample { state, label, .. } = sample;
-            Some(Taught { task, state, label: label? })
+            Some(Taught { task, iteration, state, label: label? })
         })
+    }
+
+    /// Whether it is still learned from in this iteration.
+    pub fn is_remembered(&self, iteration: u64, config: &Config) -> bool {
+        let last = iteration.min(config.tutor);
+        config.tutor_memory == 0 || !self.is_example() || self.iteration + config.tutor_memory > last
     }
 
     /// What the actions that were tried cost.
@@ -271,7 +279,7 @@ mod tests {
 
     fn taught(task: usize, label: Label) -> Taught {
         let obs = yardmaster_env::observe::Observation::default();
-        Taught { task, state: State { obs, prior: None, future: Vec::new() }, label }
+        Taught { task, iteration: 1, state: State { obs, prior: None, future: Vec::new() }, label }
     }
 
     #[test]
@@ -285,6 +293,22 @@ mod tests {
         let gain = Unit::Gain.of_tasks(&taught);
         assert!((gain[0] - 2.0).abs() < 0.02 && gain[1] == 1.0, "{gain:?}");
         assert_eq!(Unit::Regret.of_tasks(&taught), [106.0 / 5.0, 1.0]);
+    }
+
+    #[test]
+    fn what_tutors_said_is_forgotten_and_what_the_teacher_said_is_not() {
+        let config = Config { teach: 10, tutor: 4, tutor_memory: 2, ..Config::default() };
+        let of = |iteration: u64, label: Label| Taught { iteration, ..taught(0, label) };
+        let (example, regrets) =
+            (|at| of(at, Label::Example(vec![1.0])), |at| of(at, Label::Regrets(vec![0.0])));
+        let remembered =
+            |now: u64| (1..=now).filter(|&at| example(at).is_remembered(now, &config)).collect::<Vec<_>>();
+        assert_eq!(
+            [1, 2, 3, 4, 9].map(remembered),
+            [vec![1], vec![1, 2], vec![2, 3], vec![3, 4], vec![3, 4]]
+        );
+        assert!(regrets(1).is_remembered(9, &config));
+        assert!(example(1).is_remembered(9, &Config::default()));
     }
 
     #[test]

@@ -221,9 +221,10 @@ impl<E: Environment> Trainer<E> {
         let count = episodes.len() as f64;
         let score = episodes.iter().map(|episode| episode.score).sum::<f64>() / count;
         let lengths: usize = episodes.iter().map(|episode| episode.samples.len()).sum();
+        self.taught.retain(|one| one.is_remembered(iteration, &config));
         let fresh = self.taught.len();
         for (env, episode) in self.envs.iter().zip(episodes) {
-            self.taught.extend(Taught::of(env.task(), episode.samples));
+            self.taught.extend(Taught::of(env.task(), iteration, episode.samples));
         }
         ensure!(!self.taught.is_empty(), "teach: nobody can look ahead here; set teach = 0");
         let (pool, learner, taught) = (&self.pool, &mut self.learner, &self.taught);

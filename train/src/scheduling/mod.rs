@@ -94,7 +94,7 @@ pub fn environments(names: &str, config: &Config) -> Result<World> {
         .collect();
     let tutors = tutor::of(&scenarios, &config.tutors, &prior)?;
     let env = |task: usize| {
-        let tutor = tutors[task].as_ref().map(tutor::Guide::tutor).transpose()?;
+        let tutor = tutors[task].as_ref().map(|file| file.learned()).transpose()?;
         Scheduling::new(Arc::clone(&scenarios[task]), task, &prior, teachers[task].clone(), tutor, config)
     };
     let tasks = (0..config.envs).map(|at| at / config.rollouts_per_trace % scenarios.len());

@@ -10,7 +10,6 @@ use anyhow::{Context, Result, ensure};
 use yardmaster_agent::evaluate::{Contestant, evaluate};
 use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::Learned;
-use yardmaster_agent::policy::Policy;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -58,7 +57,7 @@ impl File {
         self.frozen.card().origin.scenarios().any(|known| known == scenario.spec().name)
     }
 
-    fn learned(&self) -> Result<Learned> {
+    pub(super) fn learned(&self) -> Result<Learned> {
         let net = Arc::new(self.frozen.net().clone());
         let learned = Learned::new(self.name.as_str(), net, &self.frozen.card().origin.prior);
         learned.with_context(|| format!("tutor {}", self.name))
@@ -71,73 +70,38 @@ impl File {
     }
 }
 
-/// Who shows what to do in a scenario.
-pub(super) enum Guide {
-    /// A frozen policy.
-    Policy(Arc<File>),
-    /// The policy's own prior, where none is better.
-    Prior,
-}
-
-impl Guide {
-    /// For one environment.
-    pub(super) fn tutor(&self) -> Result<Tutor> {
-        match self {
-            Self::Policy(file) => Ok(Tutor::Policy(file.learned()?)),
-            Self::Prior => Ok(Tutor::Prior),
+/// How likely this policy is to take each of these candidates: (actions). `None` where none of them stands for what it does.
+pub(super) fn example(policy: &mut Learned, view: &View<'_>, candidates: &Candidates) -> Option<Vec<f32>> {
+    let weighed = policy.weigh(view);
+    let mut shares = vec![0.0; candidates.actions()];
+    // Its candidates are others where its prior proposes something else.
+    for (action, weight) in weights(weighed.logits).enumerate().filter(|(_, weight)| *weight > UNLIKELY) {
+        let decision = weighed.candidates.decision(view, action);
+        if let Some(same) = decision.and_then(|decision| candidates.action_of(view, &decision)) {
+            shares[same] += weight;
         }
     }
-}
-
-/// The same, at work.
-pub(super) enum Tutor {
-    Policy(Learned),
-    Prior,
-}
-
-impl Tutor {
-    pub(super) fn reset(&mut self, seed: u64) {
-        if let Self::Policy(learned) = self {
-            learned.reset(seed);
-        }
-    }
-
-    /// How likely it is to take each of these candidates: (actions). `None` where none of them stands for what it does.
-    pub(super) fn example(&mut self, view: &View<'_>, candidates: &Candidates) -> Option<Vec<f32>> {
-        let mut shares = vec![0.0; candidates.actions()];
-        match self {
-            Self::Prior => shares[candidates.proposal()?] = 1.0,
-            Self::Policy(learned) => {
-                let weighed = learned.weigh(view);
-                // Its candidates are others where its prior proposes something else.
-                for (action, weight) in
-                    shares_of(weighed.logits).enumerate().filter(|(_, weight)| *weight > UNLIKELY)
-                {
-                    let decision = weighed.candidates.decision(view, action);
-                    if let Some(same) = decision.and_then(|decision| candidates.action_of(view, &decision)) {
-                        shares[same] += weight;
-                    }
-                }
-            }
-        }
-        let sum: f32 = shares.iter().sum();
-        shares.iter_mut().for_each(|share| *share /= sum);
-        (sum > 0.0).then_some(shares)
-    }
+    let sum: f32 = shares.iter().sum();
+    shares.iter_mut().for_each(|share| *share /= sum);
+    (sum > 0.0).then_some(shares)
 }
 
 /// In units of the likeliest.
-fn shares_of(logits: &[f32]) -> impl Iterator<Item = f32> {
+fn weights(logits: &[f32]) -> impl Iterator<Item = f32> {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     logits.iter().map(move |logit| (logit - highest).exp())
 }
 
-/// Who shows what to do in each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on
-/// other numbers of nodes has to be better than the policy's own prior; where none is, that shows it; where none was trained, nobody.
+/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on other
+/// numbers of nodes has to be better than the policy's own prior; where none is, nobody teaches.
 ///
 /// # Errors
 /// A file that is no policy for this program, or one that was trained in none of the scenarios.
-pub(super) fn of(scenarios: &[Arc<Scenario>], files: &[String], prior: &str) -> Result<Vec<Option<Guide>>> {
+pub(super) fn of(
+    scenarios: &[Arc<Scenario>],
+    files: &[String],
+    prior: &str,
+) -> Result<Vec<Option<Arc<File>>>> {
     let files = files.iter().map(|file| Ok(Arc::new(File::load(file)?))).collect::<Result<Vec<_>>>()?;
     for file in &files {
         ensure!(
@@ -147,19 +111,15 @@ pub(super) fn of(scenarios: &[Arc<Scenario>], files: &[String], prior: &str) -> 
             file.home()
         );
     }
-    let guide = |scenario: &Arc<Scenario>| {
+    let tutor = |scenario: &Arc<Scenario>| {
         let known: Vec<&Arc<File>> = files.iter().filter(|file| file.knows(scenario)).collect();
-        if known.is_empty() {
-            return Ok(None);
-        }
         let candidates = known
             .iter()
             .map(|file| Ok(Candidate { tutor: file.contestant()?, is_at_home: file.is_at_home(scenario) }))
             .collect::<Result<Vec<_>>>()?;
-        let best = best(scenario, prior, candidates)?;
-        Ok(Some(best.map_or(Guide::Prior, |at| Guide::Policy(Arc::clone(known[at])))))
+        Ok(best(scenario, prior, candidates)?.map(|at| Arc::clone(known[at])))
     };
-    scenarios.iter().map(guide).collect()
+    scenarios.iter().map(tutor).collect()
 }
 
 /// Who may be the tutor of a scenario.
@@ -172,6 +132,9 @@ struct Candidate {
 
 /// The best of them on some training episodes, of those who are at home there or better than the prior.
 fn best(scenario: &Scenario, prior: &str, candidates: Vec<Candidate>) -> Result<Option<usize>> {
+    if candidates.is_empty() {
+        return Ok(None);
+    }
     let seeds: Vec<u64> = (0..EPISODES).map(|number| Split::Train.seed(BASE, number)).collect();
     let (tutors, at_home): (Vec<Contestant>, Vec<bool>) =
         candidates.into_iter().map(|candidate| (candidate.tutor, candidate.is_at_home)).unzip();
@@ -186,14 +149,10 @@ fn best(scenario: &Scenario, prior: &str, candidates: Vec<Candidate>) -> Result<
     let rated = rated.filter_map(|(at, (tutor, is_at_home))| Some((ratio(tutor)?, is_at_home, at)));
     let fit = rated.filter(|(ratio, is_at_home, _)| *is_at_home || *ratio < 1.0);
     let best = fit.reduce(|best, next| if next.0 < best.0 { next } else { best });
-    let name = &scenario.spec().name;
-    match best {
-        Some((ratio, _, at)) => {
-            eprintln!("{name}: the tutor is {}, at {ratio:.3} of the prior", all[at + 1].name)
-        }
-        None => eprintln!("{name}: the prior is the tutor"),
-    }
-    Ok(best.map(|(_, _, at)| at))
+    Ok(best.map(|(ratio, _, at)| {
+        eprintln!("{}: the tutor is {}, at {ratio:.3} of the prior", scenario.spec().name, all[at + 1].name);
+        at
+    }))
 }
 
 /// The name without the factor of its nodes.
@@ -206,6 +165,7 @@ mod tests {
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use yardmaster_agent::net::{Dims, Layout, PolicyNet, Sizes};
+    use yardmaster_agent::policy::Policy;
     use yardmaster_agent::registry;
     use yardmaster_env::gym::{SchedulingEnv, Settings};
     use yardmaster_env::spec::builtin;
@@ -224,29 +184,26 @@ mod tests {
         assert_eq!(tutor("random", false, &["fcfs", "mct"]).as_deref(), Some("mct"));
         assert_eq!(tutor("mct", false, &["random", "fcfs"]), None);
         assert_eq!(tutor("mct", true, &["random", "fcfs"]).as_deref(), Some("fcfs"), "it was trained here");
+        assert_eq!(tutor("mct", false, &[]), None);
     }
 
     #[test]
     fn a_tutor_says_how_likely_each_action_is() {
         let scenario = builtin("pool12").unwrap();
         let net = random_net();
-        let mut policy = Tutor::Policy(Learned::new("tutor", Arc::new(net), "mct").unwrap());
+        let mut policy = Learned::new("tutor", Arc::new(net), "mct").unwrap();
         let mut env = SchedulingEnv::new(move |seed| episode(&scenario, seed), Settings::default()).unwrap();
         let mut prior = registry::build("sjf").unwrap();
         env.begin_advised(3, |view| Some(prior.decide(view))).unwrap();
         for _ in 0..100 {
             let (view, candidates) = (env.view().unwrap(), env.candidates());
-            let shares = policy.example(&view, candidates).unwrap();
+            let shares = example(&mut policy, &view, candidates).unwrap();
             assert_eq!(shares.len(), candidates.actions());
             assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             let likeliest =
                 (0..shares.len()).max_by(|&one, &other| shares[one].total_cmp(&shares[other])).unwrap();
-            let Tutor::Policy(learned) = &mut policy else { unreachable!() };
-            let decision = learned.decide(&view);
+            let decision = policy.decide(&view);
             assert_eq!(candidates.action_of(&view, &decision), Some(likeliest));
-            let proposal = candidates.proposal();
-            let shown = Tutor::Prior.example(&view, candidates);
-            assert_eq!(shown.map(|shares| shares.iter().position(|share| *share == 1.0)), proposal.map(Some));
             if env.act_advised(likeliest, |view| Some(prior.decide(view))).unwrap().terminated {
                 break;
             }
