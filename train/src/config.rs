@@ -100,7 +100,7 @@ pub struct Config {
     pub teach_unit: Unit,
     /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
     /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
-    /// as good.
+    /// as good, or the prior itself if `prior` is among the names.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
     /// its tutor does, as decidedly as it. That is had for nothing beside trying actions, and is as good as the tutor at best.

@@ -20,7 +20,7 @@ use yardmaster_env::view::Decision;
 use crate::config::Config;
 use crate::env::{Environment, Step};
 
-use super::tutor::example;
+use super::tutor::Tutor;
 
 /// One scheduling episode after another, in which the prior rule sets the scales.
 pub struct Scheduling {
@@ -30,8 +30,8 @@ pub struct Scheduling {
     env: SchedulingEnv,
     prior: Box<dyn Policy>,
     teacher: Teacher,
-    /// A policy that knows its way here.
-    tutor: Option<Learned>,
+    /// Who knows the way here.
+    tutor: Option<Tutor>,
     /// Actions that the teacher tries at most, with the prior and with the policy deciding what follows.
     tries: [usize; 2],
     /// Of those with the prior, how many cut off at most, and how many are the policy's likeliest.
@@ -61,7 +61,7 @@ impl Scheduling {
         task: usize,
         prior: &str,
         teacher: Teacher,
-        tutor: Option<Learned>,
+        tutor: Option<Tutor>,
         config: &Config,
     ) -> Result<Self> {
         let settings = Settings { max_decisions: Some(config.max_decisions as u64), ..Settings::default() };
@@ -234,7 +234,7 @@ impl Environment for Scheduling {
     }
 
     fn example(&mut self) -> Option<Vec<f32>> {
-        example(self.tutor.as_mut()?, &self.env.view()?, self.env.candidates())
+        self.tutor.as_mut()?.example(&self.env.view()?, self.env.candidates())
     }
 
     fn has_tutor(&self) -> bool {

@@ -24,6 +24,8 @@ use crate::config::Config;
 use crate::rollout::State;
 use crate::trainer::Validate;
 
+use self::tutor::Guide;
+
 /// The rule that a policy for several scenarios starts from unless the settings say otherwise: it knows jobs, requests and batch
 /// queues, with the numbers that are the best for all built-in scenarios together (docs/results/2026-11-29-generalist).
 const GENERAL_PRIOR: &str = "price(alpha=1.5,fetch=3,preempt=0.3,migrate=0.7,width=1)+tardiness(patience=1)+room(wait=0.3,width=1.6,overtake=0.3)";
@@ -94,7 +96,7 @@ pub fn environments(names: &str, config: &Config) -> Result<World> {
         .collect();
     let tutors = tutor::of(&scenarios, &config.tutors, &prior)?;
     let env = |task: usize| {
-        let tutor = tutors[task].as_ref().map(|file| file.learned()).transpose()?;
+        let tutor = tutors[task].as_ref().map(Guide::tutor).transpose()?;
         Scheduling::new(Arc::clone(&scenarios[task]), task, &prior, teachers[task].clone(), tutor, config)
     };
     let tasks = (0..config.envs).map(|at| at / config.rollouts_per_trace % scenarios.len());

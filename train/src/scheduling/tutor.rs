@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use yardmaster_agent::evaluate::{Contestant, evaluate};
 use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::Learned;
+use yardmaster_agent::policy::Policy;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -21,6 +22,8 @@ use super::episode::episode;
 const EPISODES: u64 = 48;
 /// Base of their seeds.
 const BASE: u64 = u64::MAX;
+/// Names the policy's own prior among the files.
+const PRIOR: &str = "prior";
 /// Actions that are less likely than so many times the likeliest are not shown.
 const UNLIKELY: f32 = 1e-3;
 
@@ -57,7 +60,7 @@ impl File {
         self.frozen.card().origin.scenarios().any(|known| known == scenario.spec().name)
     }
 
-    pub(super) fn learned(&self) -> Result<Learned> {
+    fn learned(&self) -> Result<Learned> {
         let net = Arc::new(self.frozen.net().clone());
         let learned = Learned::new(self.name.as_str(), net, &self.frozen.card().origin.prior);
         learned.with_context(|| format!("tutor {}", self.name))
@@ -70,20 +73,59 @@ impl File {
     }
 }
 
-/// How likely this policy is to take each of these candidates: (actions). `None` where none of them stands for what it does.
-pub(super) fn example(policy: &mut Learned, view: &View<'_>, candidates: &Candidates) -> Option<Vec<f32>> {
-    let weighed = policy.weigh(view);
-    let mut shares = vec![0.0; candidates.actions()];
-    // Its candidates are others where its prior proposes something else.
-    for (action, weight) in weights(weighed.logits).enumerate().filter(|(_, weight)| *weight > UNLIKELY) {
-        let decision = weighed.candidates.decision(view, action);
-        if let Some(same) = decision.and_then(|decision| candidates.action_of(view, &decision)) {
-            shares[same] += weight;
+/// Who shows what to do in a scenario.
+pub(super) enum Guide {
+    /// A frozen policy.
+    Policy(Arc<File>),
+    /// The policy's own prior.
+    Prior,
+}
+
+impl Guide {
+    /// For one environment.
+    pub(super) fn tutor(&self) -> Result<Tutor> {
+        match self {
+            Self::Policy(file) => Ok(Tutor::Policy(file.learned()?)),
+            Self::Prior => Ok(Tutor::Prior),
         }
     }
-    let sum: f32 = shares.iter().sum();
-    shares.iter_mut().for_each(|share| *share /= sum);
-    (sum > 0.0).then_some(shares)
+}
+
+/// The same, at work.
+pub(super) enum Tutor {
+    Policy(Learned),
+    Prior,
+}
+
+impl Tutor {
+    pub(super) fn reset(&mut self, seed: u64) {
+        if let Self::Policy(learned) = self {
+            learned.reset(seed);
+        }
+    }
+
+    /// How likely it is to take each of these candidates: (actions). `None` where none of them stands for what it does.
+    pub(super) fn example(&mut self, view: &View<'_>, candidates: &Candidates) -> Option<Vec<f32>> {
+        let mut shares = vec![0.0; candidates.actions()];
+        match self {
+            Self::Prior => shares[candidates.proposal()?] = 1.0,
+            Self::Policy(learned) => {
+                let weighed = learned.weigh(view);
+                // Its candidates are others where its prior proposes something else.
+                for (action, weight) in
+                    weights(weighed.logits).enumerate().filter(|(_, weight)| *weight > UNLIKELY)
+                {
+                    let decision = weighed.candidates.decision(view, action);
+                    if let Some(same) = decision.and_then(|decision| candidates.action_of(view, &decision)) {
+                        shares[same] += weight;
+                    }
+                }
+            }
+        }
+        let sum: f32 = shares.iter().sum();
+        shares.iter_mut().for_each(|share| *share /= sum);
+        (sum > 0.0).then_some(shares)
+    }
 }
 
 /// In units of the likeliest.
@@ -92,17 +134,15 @@ fn weights(logits: &[f32]) -> impl Iterator<Item = f32> {
     logits.iter().map(move |logit| (logit - highest).exp())
 }
 
-/// The tutor of each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on other
-/// numbers of nodes has to be better than the policy's own prior; where none is, nobody teaches.
+/// Who shows what to do in each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on
+/// other numbers of nodes has to be better than the policy's own prior; where none is, that shows it if [`PRIOR`] is named, and else nobody.
 ///
 /// # Errors
 /// A file that is no policy for this program, or one that was trained in none of the scenarios.
-pub(super) fn of(
-    scenarios: &[Arc<Scenario>],
-    files: &[String],
-    prior: &str,
-) -> Result<Vec<Option<Arc<File>>>> {
-    let files = files.iter().map(|file| Ok(Arc::new(File::load(file)?))).collect::<Result<Vec<_>>>()?;
+pub(super) fn of(scenarios: &[Arc<Scenario>], names: &[String], prior: &str) -> Result<Vec<Option<Guide>>> {
+    let files = names.iter().filter(|name| *name != PRIOR);
+    let files = files.map(|file| Ok(Arc::new(File::load(file)?))).collect::<Result<Vec<_>>>()?;
+    let fallback = || names.iter().any(|name| name == PRIOR).then_some(Guide::Prior);
     for file in &files {
         ensure!(
             scenarios.iter().any(|scenario| file.knows(scenario)),
@@ -117,7 +157,8 @@ pub(super) fn of(
             .iter()
             .map(|file| Ok(Candidate { tutor: file.contestant()?, is_at_home: file.is_at_home(scenario) }))
             .collect::<Result<Vec<_>>>()?;
-        Ok(best(scenario, prior, candidates)?.map(|at| Arc::clone(known[at])))
+        let best = best(scenario, prior, candidates)?;
+        Ok(best.map(|at| Guide::Policy(Arc::clone(known[at]))).or_else(fallback))
     };
     scenarios.iter().map(tutor).collect()
 }
@@ -165,7 +206,6 @@ mod tests {
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use yardmaster_agent::net::{Dims, Layout, PolicyNet, Sizes};
-    use yardmaster_agent::policy::Policy;
     use yardmaster_agent::registry;
     use yardmaster_env::gym::{SchedulingEnv, Settings};
     use yardmaster_env::spec::builtin;
@@ -191,19 +231,23 @@ mod tests {
     fn a_tutor_says_how_likely_each_action_is() {
         let scenario = builtin("pool12").unwrap();
         let net = random_net();
-        let mut policy = Learned::new("tutor", Arc::new(net), "mct").unwrap();
+        let mut policy = Tutor::Policy(Learned::new("tutor", Arc::new(net), "mct").unwrap());
         let mut env = SchedulingEnv::new(move |seed| episode(&scenario, seed), Settings::default()).unwrap();
         let mut prior = registry::build("sjf").unwrap();
         env.begin_advised(3, |view| Some(prior.decide(view))).unwrap();
         for _ in 0..100 {
             let (view, candidates) = (env.view().unwrap(), env.candidates());
-            let shares = example(&mut policy, &view, candidates).unwrap();
+            let shares = policy.example(&view, candidates).unwrap();
             assert_eq!(shares.len(), candidates.actions());
             assert!((shares.iter().sum::<f32>() - 1.0).abs() < 1e-5);
             let likeliest =
                 (0..shares.len()).max_by(|&one, &other| shares[one].total_cmp(&shares[other])).unwrap();
-            let decision = policy.decide(&view);
+            let Tutor::Policy(learned) = &mut policy else { unreachable!() };
+            let decision = learned.decide(&view);
             assert_eq!(candidates.action_of(&view, &decision), Some(likeliest));
+            let shown = Tutor::Prior.example(&view, candidates);
+            let certain = |shares: Vec<f32>| shares.iter().position(|share| *share == 1.0);
+            assert_eq!(shown.map(certain), candidates.proposal().map(Some));
             if env.act_advised(likeliest, |view| Some(prior.decide(view))).unwrap().terminated {
                 break;
             }
@@ -214,6 +258,14 @@ mod tests {
         let (dims, sizes) = (Dims::from(&Schema::current()), Sizes::default());
         let params = weights(&Layout::policy(&dims, &sizes), &mut Xoshiro256PlusPlus::seed_from_u64(1));
         PolicyNet::new(dims, sizes, 0.0, &params).unwrap()
+    }
+
+    #[test]
+    fn the_prior_shows_what_to_do_where_nobody_else_does_if_it_is_named() {
+        let scenarios = [Arc::new(builtin("tiny").unwrap())];
+        let guides = |names: &[String]| of(&scenarios, names, "mct").unwrap();
+        assert!(matches!(guides(&[PRIOR.to_owned()])[..], [Some(Guide::Prior)]));
+        assert!(matches!(guides(&[])[..], [None]));
     }
 
     #[test]
