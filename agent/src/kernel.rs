@@ -10,6 +10,8 @@ use ndarray::ArrayView2;
 /// Rows and outputs that are computed together, so that they stay in registers.
 const ROWS: usize = 4;
 const OUTPUTS: usize = 16;
+/// Of what is left of the outputs.
+const HALF: usize = 8;
 /// Partial sums of a dot product.
 const LANES: usize = 8;
 
@@ -47,6 +49,10 @@ fn add_rows<const R: usize>(x: &[f32], w: &[f32], outputs: usize, out: &mut [f32
     while first + OUTPUTS <= outputs {
         add_block::<R, OUTPUTS>(x, w, outputs, first, out);
         first += OUTPUTS;
+    }
+    while first + HALF <= outputs {
+        add_block::<R, HALF>(x, w, outputs, first, out);
+        first += HALF;
     }
     while first < outputs {
         add_block::<R, 1>(x, w, outputs, first, out);

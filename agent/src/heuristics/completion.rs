@@ -146,7 +146,7 @@ impl EarliestCompletion {
     /// Whether a job costs as much wherever it runs, as can be told without asking where that is best: no factor makes
     /// it cost less than it computes. Where jobs leave their width open, or requests hold on for a fuller batch, it cannot.
     fn costs_at_least(&self, view: &View<'_>, work: Work, cost: Span) -> bool {
-        self.weights.width == Width::Own && work.stream.is_none() && work.shortest(view) >= cost
+        work.stream.is_none() && !self.weights.width.is_open(view, work) && work.shortest(view) >= cost
     }
 
     /// What the work takes of the cluster where that is least, at today's prices; `None` where they do not count.

@@ -64,7 +64,7 @@ impl Form {
 impl Width {
     /// Whether the work could start on a kind now in some way.
     pub fn fits(self, view: &View<'_>, work: Work, slot: KindSlot) -> bool {
-        work.fits(view, slot) || self.extra(view, work).is_some()
+        work.fits(view, slot) || self.is_open(view, work)
     }
 
     /// The ways that are worth a look on a kind: the one that needs no more devices than are free, then, if it is
@@ -90,6 +90,11 @@ impl Width {
         }
         forms.dedup();
         forms
+    }
+
+    /// Whether the rule chooses how wide the work runs.
+    pub fn is_open(self, view: &View<'_>, work: Work) -> bool {
+        self.extra(view, work).is_some()
     }
 
     fn extra(self, view: &View<'_>, work: Work) -> Option<f64> {

@@ -88,6 +88,9 @@ impl Serving {
         if self.score.prices() {
             self.prices.update(view);
         }
+        if view.streams.iter().all(|stream| stream.queue.is_empty()) {
+            return Err(None);
+        }
         self.releases.fill(view);
         let mut until: Option<Time> = None;
         let mut best: Option<((f64, f64), usize, Offer)> = None;
