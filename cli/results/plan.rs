@@ -42,12 +42,14 @@ pub(crate) fn entries(args: &Results) -> Result<Vec<Entry>> {
 fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
     let frozen = input::policy(&path)?;
     let origin = &frozen.card().origin;
-    let known: Result<Vec<Scenario>> = origin.scenarios().map(input::scenario).collect();
-    let scenarios = match known {
-        Ok(scenarios) if !scenarios.is_empty() => scenarios,
-        // A scenario from a file has a name that nobody else knows.
+    // A scenario from a file has a name that nobody else knows.
+    let (known, strange): (Vec<_>, Vec<_>) =
+        origin.scenarios().map(input::scenario).partition(|scenario| scenario.is_ok());
+    let known = known.into_iter().collect::<Result<Vec<_>>>()?;
+    let scenarios = match strange.into_iter().find_map(Result::err) {
+        _ if !known.is_empty() => known,
         _ if !given.is_empty() => given.to_vec(),
-        Err(error) => {
+        Some(error) => {
             return Err(error).with_context(|| {
                 let path = path.display();
                 format!(
@@ -56,12 +58,12 @@ fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
                 )
             });
         }
-        Ok(_) => {
+        None => {
             let path = path.display();
             anyhow::bail!("the card of {path} names no scenario: say with --scenarios where it is to play")
         }
     };
-    // A policy that learned on many sizes is judged on the scenarios as they are.
+    // A policy that learned on many sizes is judged on the scenarios as they are, and one that learned in files too, on the others.
     let scenarios = spec::originals(scenarios);
     let changed = matches!(&scenarios[..], [one] if one.digest() != origin.scenario_digest);
     Ok(Entry { name: learned_name(&path), path, scenarios, changed, frozen })

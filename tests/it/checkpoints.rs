@@ -22,7 +22,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 fn shipped() -> Vec<PathBuf> {
-    let folders = ["checkpoints", "checkpoints/published", "checkpoints/sizes"];
+    let folders = ["checkpoints", "checkpoints/published"];
     let found = folders.map(|folder| files(folder, "safetensors"));
     assert!(found.iter().all(|files| !files.is_empty()), "policies are shipped");
     found.concat()
@@ -33,7 +33,7 @@ fn scenario(name: &str) -> Option<Scenario> {
     if let Ok(builtin) = spec::builtin(name) {
         return Some(builtin);
     }
-    let folders = ["train/recipes/lublin", "train/recipes/one-server"];
+    let folders = ["train/recipes/lublin", "train/recipes/one-server", "train/recipes/sizes"];
     let texts = folders.into_iter().flat_map(|folder| files(folder, "toml")).map(std::fs::read_to_string);
     let own =
         texts.map(Result::unwrap).find(|text| text.lines().any(|line| line == format!("name = {name:?}")));
