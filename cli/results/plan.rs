@@ -43,8 +43,7 @@ fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
     let frozen = input::policy(&path)?;
     let origin = &frozen.card().origin;
     // A scenario from a file has a name that nobody else knows.
-    let (known, strange): (Vec<_>, Vec<_>) =
-        origin.scenarios().map(input::scenario).partition(|scenario| scenario.is_ok());
+    let (known, strange): (Vec<_>, Vec<_>) = origin.scenarios().map(input::scenario).partition(Result::is_ok);
     let known = known.into_iter().collect::<Result<Vec<_>>>()?;
     let scenarios = match strange.into_iter().find_map(Result::err) {
         _ if !known.is_empty() => known,

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use yardmaster_agent::evaluate::{Contestant, evaluate};
 use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::Learned;
+use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::Schema;
@@ -31,6 +32,7 @@ const UNLIKELY: f32 = 1e-3;
 pub(super) struct File {
     name: String,
     frozen: Frozen,
+    net: Arc<PolicyNet>,
 }
 
 impl File {
@@ -41,7 +43,9 @@ impl File {
             frozen.verify_golden()?;
             Ok(frozen)
         };
-        Ok(Self { name: name.to_owned(), frozen: load().with_context(|| format!("tutor {name}"))? })
+        let frozen = load().with_context(|| format!("tutor {name}"))?;
+        let net = Arc::new(frozen.net().clone());
+        Ok(Self { name: name.to_owned(), frozen, net })
     }
 
     /// Where it was trained.
@@ -61,14 +65,14 @@ impl File {
     }
 
     fn learned(&self) -> Result<Learned> {
-        let net = Arc::new(self.frozen.net().clone());
-        let learned = Learned::new(self.name.as_str(), net, &self.frozen.card().origin.prior);
+        let prior = &self.frozen.card().origin.prior;
+        let learned = Learned::new(self.name.as_str(), Arc::clone(&self.net), prior);
         learned.with_context(|| format!("tutor {}", self.name))
     }
 
     fn contestant(&self) -> Result<Contestant> {
-        let net = Arc::new(self.frozen.net().clone());
-        let contestant = Contestant::learned(&self.name, net, &self.frozen.card().origin.prior);
+        let prior = &self.frozen.card().origin.prior;
+        let contestant = Contestant::learned(&self.name, Arc::clone(&self.net), prior);
         contestant.with_context(|| format!("tutor {}", self.name))
     }
 }
@@ -85,7 +89,7 @@ impl Guide {
     /// For one environment.
     pub(super) fn tutor(&self) -> Result<Tutor> {
         match self {
-            Self::Policy(file) => Ok(Tutor::Policy(file.learned()?)),
+            Self::Policy(file) => Ok(Tutor::Policy(Box::new(file.learned()?))),
             Self::Prior => Ok(Tutor::Prior),
         }
     }
@@ -93,7 +97,7 @@ impl Guide {
 
 /// The same, at work.
 pub(super) enum Tutor {
-    Policy(Learned),
+    Policy(Box<Learned>),
     Prior,
 }
 
@@ -205,7 +209,7 @@ fn base(name: &str) -> &str {
 mod tests {
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
-    use yardmaster_agent::net::{Dims, Layout, PolicyNet, Sizes};
+    use yardmaster_agent::net::{Dims, Layout, Sizes};
     use yardmaster_agent::registry;
     use yardmaster_env::gym::{SchedulingEnv, Settings};
     use yardmaster_env::spec::builtin;
@@ -231,7 +235,7 @@ mod tests {
     fn a_tutor_says_how_likely_each_action_is() {
         let scenario = builtin("pool12").unwrap();
         let net = random_net();
-        let mut policy = Tutor::Policy(Learned::new("tutor", Arc::new(net), "mct").unwrap());
+        let mut policy = Tutor::Policy(Box::new(Learned::new("tutor", Arc::new(net), "mct").unwrap()));
         let mut env = SchedulingEnv::new(move |seed| episode(&scenario, seed), Settings::default()).unwrap();
         let mut prior = registry::build("sjf").unwrap();
         env.begin_advised(3, |view| Some(prior.decide(view))).unwrap();
