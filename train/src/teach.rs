@@ -303,8 +303,10 @@ mod tests {
         let of = |iteration: u64, label: Label| Taught { iteration, ..taught(0, label) };
         let (example, regrets) =
             (|at| of(at, Label::Example(vec![1.0])), |at| of(at, Label::Regrets(vec![0.0])));
-        let remembered =
-            |now: u64| (1..=now).filter(|&at| example(at).is_remembered(now, &config)).collect::<Vec<_>>();
+        let remembered = |now: u64| {
+            let told = 1..=now.min(config.tutor);
+            told.filter(|&at| example(at).is_remembered(now, &config)).collect::<Vec<_>>()
+        };
         assert_eq!(
             [1, 2, 3, 4, 9].map(remembered),
             [vec![1], vec![1, 2], vec![2, 3], vec![3, 4], vec![3, 4]]
