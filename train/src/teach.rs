@@ -107,8 +107,7 @@ pub enum Unit {
     /// The mean absolute regret of all actions that were tried.
     Regret,
     /// What the best action that was tried gains over the rule's, in the mean over states; a few enormous gains are squashed, as they are in
-    /// the loss. Where most actions are terrible, these make the mean regret so large that gains are lost
-    /// beside imitation.
+    /// the loss. Where most actions are terrible, these make the mean regret so large that gains are lost beside imitation.
     Gain,
 }
 

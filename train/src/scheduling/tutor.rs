@@ -1,6 +1,6 @@
-//! Frozen policies that show what they would do.
+//! Frozen policies that show what they would do, and the policy's own prior where none of them is better.
 //!
-//! No rule is among them. One that plans anew what runs (`matching(replan=1)`) has its plan in mind from one decision to the next; asked now
+//! No other rule is among them. One that plans anew what runs (`matching(replan=1)`) has its plan in mind from one decision to the next; asked now
 //! and then, in states that others have led to, it taught to cut off again and again.
 
 use std::path::Path;
