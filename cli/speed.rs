@@ -22,6 +22,7 @@ use yardmaster_env::sim::{Simulator, World};
 use yardmaster_env::view::Discipline;
 
 use crate::args::Bench;
+use crate::bench::field::learned_name;
 use crate::input;
 use crate::output::Output;
 
@@ -71,7 +72,10 @@ fn policies(checkpoints: &[PathBuf]) -> Result<Vec<Learned>> {
     if checkpoints.is_empty() {
         return Ok(vec![Learned::new("network", Arc::new(network()?), "mct")?]);
     }
-    let load = |path: &PathBuf| Learned::load(path).with_context(|| path.display().to_string());
+    let load = |path: &PathBuf| {
+        let refused = || format!("{} is not a usable frozen policy", path.display());
+        Learned::from_frozen(learned_name(path), &input::policy(path)?).with_context(refused)
+    };
     checkpoints.iter().map(load).collect()
 }
 
