@@ -43,9 +43,24 @@ fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {
     let frozen = input::policy(&path)?;
     let origin = &frozen.card().origin;
     // A scenario from a file has a name that nobody else knows.
-    let (known, strange): (Vec<_>, Vec<_>) = origin.scenarios().map(input::scenario).partition(Result::is_ok);
-    let known = known.into_iter().collect::<Result<Vec<_>>>()?;
-    let scenarios = match strange.into_iter().find_map(Result::err) {
+    let (mut known, mut strange, mut reason) = (Vec::new(), Vec::new(), None);
+    for name in origin.scenarios() {
+        match input::scenario(name) {
+            Ok(scenario) => known.push(scenario),
+            Err(error) => {
+                strange.push(name);
+                reason.get_or_insert(error);
+            }
+        }
+    }
+    if !known.is_empty() && !strange.is_empty() {
+        let names = strange.join(", ");
+        eprintln!(
+            "note: {} is not judged in {names}, which it was trained in too: unknown here",
+            path.display()
+        );
+    }
+    let scenarios = match reason {
         _ if !known.is_empty() => known,
         _ if !given.is_empty() => given.to_vec(),
         Some(error) => {

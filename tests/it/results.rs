@@ -123,9 +123,15 @@ fn the_ratios_are_drawn_as_the_table_tells_them() {
 fn the_summary_has_a_row_a_scenario_and_a_column_for_policies_of_several() {
     let bench = prepared();
     bench.put("TOP.md", README);
-    bench.put("every.safetensors", frozen("pool12,tiny,pool12@0.5,pool12@2", -1.0));
+    bench.put("every.safetensors", frozen("pool12,tiny,pool12@0.5,pool12@2,nowhere", -1.0));
     let run = format!("{RUN} every.safetensors --summary TOP.md");
-    bench.ok(&run);
+    let output = bench.run(&run);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{errors}");
+    assert!(
+        errors.contains("every.safetensors is not judged in nowhere, which it was trained in too"),
+        "{errors}"
+    );
     let (top, table) = (bench.get("TOP.md"), bench.get("README.md"));
     assert!(top.starts_with("# Policies\n") && top.ends_with("\nBelow.\n"), "{top}");
     assert!(top.contains("| every / best rule "), "{top}");

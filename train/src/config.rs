@@ -123,6 +123,9 @@ pub struct Config {
     /// Weight of imitating the prior in these passes, in units of regret, at the start; it falls to a fifth. Without it a
     /// policy that waits always, which costs next to nothing at each single decision, is hard to leave.
     pub teach_imitate: f32,
+    /// Weight of staying undecided in these passes (entropy over the actions that were tried), in units of regret: actions whose costs differ
+    /// by less are told apart by their probabilities still. A softmax that is sure learns nothing of the others.
+    pub teach_entropy: f32,
     /// How much of the mean of the policy's weights is kept at each of these iterations; the mean is what is validated,
     /// what decides in the futures, and what PPO begins with. 0 for the last weights alone.
     pub teach_average: f32,
@@ -198,6 +201,7 @@ impl Default for Config {
             teach_minibatch: 256,
             teach_learning_rate: 1e-3,
             teach_imitate: 0.01,
+            teach_entropy: 0.0,
             teach_average: 0.5,
             average: 0.9,
             critic_first: 5,
@@ -252,6 +256,7 @@ impl Config {
         );
         ensure!(self.tutor <= self.teach, "tutor = {} is more than teach = {}", self.tutor, self.teach);
         ensure!(self.tutor_weight >= 0.0, "tutor_weight must be at least 0, is {}", self.tutor_weight);
+        ensure!(self.teach_entropy >= 0.0, "teach_entropy must be at least 0, is {}", self.teach_entropy);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }
@@ -259,6 +264,11 @@ impl Config {
     /// The discount over a step that takes `elapsed`.
     pub fn discount(&self, elapsed: f32) -> f32 {
         self.tau.map_or(self.gamma, |tau| (-elapsed / tau).exp())
+    }
+
+    /// Whether the policy, and not the prior, decides what follows an action that is tried in this iteration.
+    pub fn is_tail(&self, iteration: u64) -> bool {
+        iteration + self.teach_tail > self.teach
     }
 
     /// Linear from `start` to `end` while `steps` decisions are made.

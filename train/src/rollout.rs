@@ -95,7 +95,7 @@ pub fn play_taught<E: Environment>(
     iteration: u64,
     acting: Acting,
 ) -> Vec<Episode> {
-    let is_tail = iteration + config.teach_tail > config.teach;
+    let is_tail = config.is_tail(iteration);
     let shared = Arc::new(net.clone());
     let one = |(trace, env): (usize, &mut E)| {
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);

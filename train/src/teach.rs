@@ -47,6 +47,8 @@ struct Scale<'a> {
     /// Weights of imitating the prior, where actions were tried, and a tutor.
     imitate: f32,
     tutor: f32,
+    /// Weight of staying undecided, where actions were tried.
+    entropy: f32,
 }
 
 /// What was said of the states of a batch, over its slots: (B, slots) each.
@@ -57,6 +59,8 @@ struct Labels {
     untried: Tensor,
     /// Weights of imitation.
     examples: Tensor,
+    /// 1 where actions were tried, 0 where a tutor was asked; (B, 1).
+    taught: Tensor,
 }
 
 /// What a round of lessons came to, on the states that are new in it.
@@ -83,10 +87,14 @@ impl Taught {
         })
     }
 
-    /// Whether it is still learned from in this iteration.
+    /// Whether it is still learned from in this iteration. What an action costs where the prior goes on is forgotten once the policy
+    /// does: that is another question.
     pub fn is_remembered(&self, iteration: u64, config: &Config) -> bool {
-        let last = iteration.min(config.tutor);
-        config.tutor_memory == 0 || !self.is_example() || self.iteration + config.tutor_memory > last
+        if self.is_example() {
+            let last = iteration.min(config.tutor);
+            return config.tutor_memory == 0 || self.iteration + config.tutor_memory > last;
+        }
+        config.is_tail(self.iteration) || !config.is_tail(iteration)
     }
 
     /// What the actions that were tried cost.
@@ -171,7 +179,8 @@ pub fn fit(
     let units = config.teach_unit.of_tasks(taught);
     let left = 1.0 - 0.8 * (round - 1) as f32 / config.teach.max(1) as f32;
     let (rate, imitate) = (config.teach_learning_rate * left, config.teach_imitate * left);
-    let scale = Scale { units: &units, lambda, imitate, tutor: config.tutor_weight };
+    let scale =
+        Scale { units: &units, lambda, imitate, tutor: config.tutor_weight, entropy: config.teach_entropy };
     let fresh = &taught[fresh..];
     let mut order: Vec<usize> = (0..taught.len()).collect();
     let batches = (taught.len() / config.teach_minibatch).max(1);
@@ -218,7 +227,7 @@ fn gradient(learner: &Learner, part: &[&Taught], scale: Scale<'_>, total: f64) -
 /// Over states whose actions were tried, the regret to be expected; over those with a tutor, how surprising what it does is.
 fn means(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> [f64; 2] {
     // Only what tutors do is to surprise, and by as much as it does.
-    let scale = Scale { imitate: 0.0, tutor: 1.0, ..scale };
+    let scale = Scale { imitate: 0.0, tutor: 1.0, entropy: 0.0, ..scale };
     let of = |part: &[Taught]| {
         tch::set_num_threads(1);
         let _guard = tch::no_grad_guard();
@@ -234,21 +243,24 @@ fn means(learner: &Learner, taught: &[Taught], scale: Scale<'_>) -> [f64; 2] {
     [mean(0, taught.len() - examples), mean(1, examples) + 0.0]
 }
 
-/// Summed over states: the regret to be expected, and how surprising what the prior or the tutor does is, weighted.
+/// Summed over states: the regret to be expected, less what being undecided is worth, and how surprising what the prior or the tutor does is, weighted.
 fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], scale: Scale<'_>) -> (Tensor, Tensor) {
     let states: Vec<&State> = part.iter().map(|one| &one.state).collect();
     let batch = Batch::new(&states, learner.policy.part(), learner.critic.part());
     let logits = policy.logits(&batch, scale.lambda);
-    let Labels { regrets, untried, examples } = labels(part, logits.size()[1] as usize, scale);
+    let Labels { regrets, untried, examples, taught } = labels(part, logits.size()[1] as usize, scale);
     let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
     let probs = log_probs.exp();
-    let surprise = -(log_probs * examples).sum(Kind::Float);
-    ((probs * regrets).sum(Kind::Float), surprise)
+    let surprise = -(&log_probs * examples).sum(Kind::Float);
+    // Both are small where the policy is undecided between actions that are as good as each other.
+    let costs = regrets + log_probs * taught * f64::from(scale.entropy);
+    ((probs * costs).sum(Kind::Float), surprise)
 }
 
 fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
     let [mut regrets, mut untried, mut examples] =
         [0.0, 0.0, 0.0].map(|value: f32| vec![value; part.len() * width]);
+    let taught: Vec<f32> = part.iter().map(|one| f32::from(u8::from(!one.is_example()))).collect();
     for (row, one) in part.iter().enumerate() {
         let row = row * width..(row + 1) * width;
         match &one.label {
@@ -271,7 +283,7 @@ fn labels(part: &[&Taught], width: usize, scale: Scale<'_>) -> Labels {
     }
     let shape = [part.len() as i64, width as i64];
     let [regrets, untried, examples] = [regrets, untried, examples].map(|values| placed(&values).view(shape));
-    Labels { regrets, untried, examples }
+    Labels { regrets, untried, examples, taught: placed(&taught).view([part.len() as i64, 1]) }
 }
 
 #[cfg(test)]
@@ -311,6 +323,12 @@ mod tests {
             [vec![1], vec![1, 2], vec![2, 3], vec![3, 4], vec![3, 4]]
         );
         assert!(regrets(1).is_remembered(9, &config));
+        let with_tail = Config { teach_tail: 2, ..config.clone() };
+        let remembers = |at, now| regrets(at).is_remembered(now, &with_tail);
+        assert!(
+            remembers(1, 8) && !remembers(8, 9) && remembers(9, 10),
+            "another question from the ninth on"
+        );
         assert!(example(1).is_remembered(9, &Config::default()));
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use yardmaster_agent::frozen::Origin;
-use yardmaster_agent::net::{Dims, PolicyNet};
+use yardmaster_agent::net::{Dims, PolicyNet, Scratch};
 use yardmaster_env::observe::{Observation, Pair, Schema};
 use yardmaster_train::config::Config;
 use yardmaster_train::env::{Environment, Step};
@@ -223,6 +223,29 @@ fn what_a_teacher_tries_is_learned_without_a_reward() {
     assert_eq!(trainer.progress().steps, 0, "no decision was rewarded");
     let errors = errors(Task::MisledPrior, &trainer);
     assert!(errors < 0.05, "{errors} of the decisions are wrong");
+}
+
+/// What is least costly with a price on being sure is a softmax of the costs, over that price.
+#[test]
+fn a_policy_that_is_to_stay_undecided_is_as_sure_as_costs_differ() {
+    let sureness = |teach_entropy: f32| {
+        let teach = Config { teach: 6, teach_states: 100, teach_minibatch: 64, ..config() };
+        let config = Config { teach_learning_rate: 5e-3, teach_imitate: 0.0, teach_entropy, ..teach };
+        let mut trainer = trainer(Task::MisledPrior, &config);
+        (0..6).for_each(|_| drop(trainer.iterate().unwrap()));
+        let (net, mut scratch) = (trainer.policy().unwrap(), Scratch::default());
+        let mut toy = Toy::new(Task::MisledPrior);
+        let gap = |seed: u64| {
+            toy.reset(1_000_000 + seed);
+            let logits = net.logits(&toy.obs, toy.prior, &mut scratch);
+            let wrong = logits.iter().sum::<f32>() - logits[toy.right];
+            logits[toy.right] - wrong / (logits.len() - 1) as f32
+        };
+        (0..100_u64).map(gap).sum::<f32>() / 100.0
+    };
+    let [sure, half, undecided] = [0.0, 0.5, 1.0].map(sureness);
+    assert!((1.8..2.2).contains(&(half / undecided)), "{half} for {undecided}");
+    assert!(sure > 1.2 * half, "{sure} for {half}");
 }
 
 #[test]
