@@ -243,7 +243,7 @@ fn a_policy_that_is_to_stay_undecided_is_as_sure_as_costs_differ() {
         };
         (0..100_u64).map(gap).sum::<f32>() / 100.0
     };
-    let [sure, half, undecided] = [0.0, 0.5, 1.0].map(sureness);
+    let [sure, half, undecided] = [0.0, 1.0, 2.0].map(sureness);
     assert!((1.8..2.2).contains(&(half / undecided)), "{half} for {undecided}");
     assert!(sure > 1.2 * half, "{sure} for {half}");
 }
