@@ -76,7 +76,8 @@ pub struct Config {
     pub teach: u64,
     /// How many of them follow the prior; the others follow the policy.
     pub teach_prior: u64,
-    /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior.
+    /// In how many of them, at the end, what follows an action that is tried is decided by the policy, not by the prior;
+    /// what was said before them is forgotten then.
     pub teach_tail: u64,
     /// Actions that are tried at most in those iterations, the likeliest: a policy takes longer to go on than a rule.
     pub teach_tail_actions: usize,

@@ -252,7 +252,7 @@ fn losses(learner: &Learner, policy: &Leaf, part: &[&Taught], scale: Scale<'_>) 
     let log_probs = (logits + untried * UNTRIED).log_softmax(1, Kind::Float);
     let probs = log_probs.exp();
     let surprise = -(&log_probs * examples).sum(Kind::Float);
-    // Both are small where the policy is undecided between actions that are as good as each other.
+    // The expected logarithm of a probability is the entropy, but for its sign.
     let costs = regrets + log_probs * taught * f64::from(scale.entropy);
     ((probs * costs).sum(Kind::Float), surprise)
 }
