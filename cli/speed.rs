@@ -237,3 +237,23 @@ fn text(report: &Report) -> String {
     let _ = writeln!(text, "{table}");
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_policy_is_measured_under_its_own_name() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("checkpoints/pool12.safetensors");
+        let mut policies = policies(&[file]).unwrap();
+        let mut bench = Speed { repetitions: 1, rows: Vec::new() };
+        bench.moments(&mut policies).unwrap();
+        let cases: Vec<&str> = bench.rows.iter().map(|row| row.case.as_str()).collect();
+        for nodes in [36].into_iter().chain(NODES) {
+            let case = format!("pool12 decision, {QUEUED} queued, {nodes} nodes");
+            let row = bench.rows.iter().find(|row| row.case == case);
+            let row = row.unwrap_or_else(|| panic!("no {case} in {cases:?}"));
+            assert!(row.ns_per_decision > 0.0 && row.all_ns.len() == 1);
+        }
+    }
+}

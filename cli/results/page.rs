@@ -216,8 +216,7 @@ impl Page<'_> {
     /// How much the training seed matters, where there is more than one.
     fn seeds_together(&self, at: usize, test: &Comparison) -> Option<String> {
         // A policy for many scenarios is no other seed of one for this alone.
-        let alone = |entry: &Entry| entry.scenarios.len() == 1;
-        let mine = self.each().filter(|(entry, place)| *place == at && alone(entry));
+        let mine = self.each().filter(|(entry, place)| *place == at && entry.is_own());
         let found: Vec<f64> = mine
             .filter_map(|(entry, _)| Some(row(test, &entry.name)?.ratio_to.get(&self.best[at])?.ratio))
             .collect();

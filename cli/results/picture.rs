@@ -14,7 +14,7 @@ pub(super) fn picture(page: &Page<'_>) -> String {
             label: test.scenario.clone(),
             ratio: ratio.ratio,
             ends: ratio.ci95,
-            kind: usize::from(entry.scenarios.len() > 1),
+            kind: usize::from(!entry.is_own()),
         })
         .collect();
     let most = rows.iter().map(|row| row.kind + 1).max().unwrap_or_default();

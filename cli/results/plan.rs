@@ -24,6 +24,13 @@ pub(crate) struct Entry {
     pub(crate) changed: bool,
 }
 
+impl Entry {
+    /// Whether it was made for one scenario.
+    pub(crate) fn is_own(&self) -> bool {
+        self.scenarios.len() == 1
+    }
+}
+
 /// A scenario with all that play in it.
 pub(crate) struct Place {
     /// Itself.
@@ -32,11 +39,14 @@ pub(crate) struct Place {
     pub(crate) checkpoints: Vec<PathBuf>,
 }
 
-/// The policies, with the scenarios that their cards name, or else the command.
+/// The policies, with the scenarios that their cards name, or else the command; those of one scenario before those of many.
 pub(crate) fn entries(args: &Results) -> Result<Vec<Entry>> {
     let given: Vec<Scenario> =
         args.scenarios.iter().map(|name| input::scenario(name)).collect::<Result<_>>()?;
-    args.checkpoints.iter().map(|path| entry(path.clone(), &given)).collect()
+    let mut entries: Vec<Entry> =
+        args.checkpoints.iter().map(|path| entry(path.clone(), &given)).collect::<Result<_>>()?;
+    entries.sort_by_key(|entry| !entry.is_own());
+    Ok(entries)
 }
 
 fn entry(path: PathBuf, given: &[Scenario]) -> Result<Entry> {

@@ -11,13 +11,13 @@ use crate::summary::number;
 
 /// The table, in Markdown: policies of one scenario by row, policies of several by column.
 pub(super) fn text(page: &Page<'_>) -> Result<String> {
-    let several: Vec<&Entry> = page.entries.iter().filter(|entry| !is_own(entry)).collect();
+    let several: Vec<&Entry> = page.entries.iter().filter(|entry| !entry.is_own()).collect();
     let mut table = Style::Markdown.table();
     let header = ["policy", "objective", "mean", "best rule", "/ best rule", "won"].map(str::to_owned);
     let classical = CLASSICAL.map(|rule| format!("/ {rule}"));
     let columns = several.iter().map(|entry| format!("{} / best rule", entry.name));
     table.set_header(header.into_iter().chain(classical).chain(["/ search".to_owned()]).chain(columns));
-    for (entry, at) in page.each().filter(|(entry, _)| is_own(entry)) {
+    for (entry, at) in page.each().filter(|(entry, _)| entry.is_own()) {
         let (test, best) = (&page.test[at], &page.best[at]);
         let mut cells = vec![format!("`{}`", entry.name), format!("{} [{}]", test.objective, test.unit)];
         cells.extend(own(page, entry, test, best)?);
@@ -25,11 +25,6 @@ pub(super) fn text(page: &Page<'_>) -> Result<String> {
         table.add_row(cells);
     }
     Ok(format!("{table}\n"))
-}
-
-/// Whether it was made for one scenario.
-fn is_own(entry: &Entry) -> bool {
-    entry.scenarios.len() == 1
 }
 
 /// What a policy is worth in its scenario.
