@@ -12,8 +12,9 @@ use yardmaster_agent::net::{Scratch, first_highest};
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::observe::{Observation, Pair};
 use yardmaster_env::sim::Simulator;
-use yardmaster_env::snapshot::{Snapshot, Told};
+use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::spec::{self, Split};
+use yardmaster_env::view::Decision;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -46,21 +47,22 @@ fn run(program: &Path, arguments: &[&Path]) -> Output {
     Command::new(program).args(arguments).output().unwrap()
 }
 
-/// A snapshot in the middle of an episode, and what the policy decides there.
+/// A snapshot in the middle of an episode, where the policy starts a job, and what it decides there.
 fn moment() -> (String, Value) {
     let world = spec::builtin("pool12").unwrap().world(Split::Test.seed(1, 0)).unwrap();
     let mut sim = Simulator::new(world.into());
     let mut policy = Learned::load(checkpoint()).unwrap();
-    for _ in 0..60 {
-        let view = sim.next_decision().unwrap();
+    for number in 0.. {
+        let view = sim.next_decision().expect("a job starts late in the episode");
         let decision = policy.decide(&view);
+        if number >= 60 && matches!(decision, Decision::Start { .. }) {
+            let snapshot = Snapshot::of(&view).unwrap();
+            let told = snapshot.tell(&decision);
+            return (snapshot.to_json(), serde_json::to_value(&told).unwrap());
+        }
         sim.apply(decision).unwrap();
     }
-    let view = sim.next_decision().unwrap();
-    let snapshot = Snapshot::of(&view).unwrap();
-    let told = snapshot.tell(&policy.decide(&view));
-    assert!(matches!(told, Told::Start { .. }), "another moment is needed: {told:?}");
-    (snapshot.to_json(), serde_json::to_value(&told).unwrap())
+    unreachable!("an episode ends");
 }
 
 /// What the example computes on its arrays.
