@@ -12,7 +12,7 @@ use yardmaster_agent::net::{Scratch, first_highest};
 use yardmaster_agent::policy::Policy;
 use yardmaster_env::observe::{Observation, Pair};
 use yardmaster_env::sim::Simulator;
-use yardmaster_env::snapshot::Snapshot;
+use yardmaster_env::snapshot::{Snapshot, Told};
 use yardmaster_env::spec::{self, Split};
 use yardmaster_env::view::Decision;
 
@@ -52,17 +52,19 @@ fn moment() -> (String, Value) {
     let world = spec::builtin("pool12").unwrap().world(Split::Test.seed(1, 0)).unwrap();
     let mut sim = Simulator::new(world.into());
     let mut policy = Learned::load(checkpoint()).unwrap();
-    for number in 0.. {
+    let mut decided = 0;
+    loop {
         let view = sim.next_decision().expect("a job starts late in the episode");
         let decision = policy.decide(&view);
-        if number >= 60 && matches!(decision, Decision::Start { .. }) {
+        if decided >= 60 && matches!(decision, Decision::Start { .. }) {
             let snapshot = Snapshot::of(&view).unwrap();
             let told = snapshot.tell(&decision);
+            assert!(matches!(told, Told::Start { .. }), "{told:?}");
             return (snapshot.to_json(), serde_json::to_value(&told).unwrap());
         }
         sim.apply(decision).unwrap();
+        decided += 1;
     }
-    unreachable!("an episode ends");
 }
 
 /// What the example computes on its arrays.
