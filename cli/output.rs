@@ -12,12 +12,7 @@ pub(crate) enum Output {
     /// Standard output.
     Stdout,
     /// A new or replaced file, which appears once it is complete.
-    File {
-        /// Its place.
-        path: PathBuf,
-        /// What is written to until then, in the same folder.
-        draft: NamedTempFile,
-    },
+    File(PathBuf),
     /// Something that cannot be replaced, such as a pipe.
     Special(PathBuf),
 }
@@ -39,21 +34,9 @@ impl Output {
             // Replacing it would need the folder only: a protected file is refused all the same.
             OpenOptions::new().append(true).open(path).with_context(|| format!("cannot write {shown}"))?;
         }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            anyhow::bail!("cannot write {shown}: there is no folder {}", folder.display());
-        }
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-        let draft = builder.prefix(".yardmaster-").tempfile_in(folder).map_err(|error| {
-            anyhow::anyhow!(
-                "cannot write {shown}: folder {} takes no files ({})",
-                folder.display(),
-                error.kind()
-            )
-        })?;
-        Ok(Output::File { path: path.to_owned(), draft })
+        // One draft now, to learn whether there can be any; it goes at once, so that a command that is stopped leaves none behind.
+        draft(path)?;
+        Ok(Output::File(path.to_owned()))
     }
 
     /// Opens the paths of a command's options, which must differ.
@@ -88,8 +71,9 @@ impl Output {
             Output::Special(path) => {
                 std::fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
             }
-            Output::File { path, mut draft } => {
-                let shown = path.display().to_string();
+            Output::File(path) => {
+                let shown = path.display();
+                let mut draft = draft(&path)?;
                 draft.write_all(content).with_context(|| format!("cannot write {shown}"))?;
                 draft.as_file().sync_all().with_context(|| format!("cannot write {shown}"))?;
                 draft.persist(&path).with_context(|| format!("cannot write {shown}"))?;
@@ -97,4 +81,19 @@ impl Output {
             }
         }
     }
+}
+
+/// What is written to until the file is complete, in the same folder.
+fn draft(path: &Path) -> Result<NamedTempFile> {
+    let shown = path.display();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        anyhow::bail!("cannot write {shown}: there is no folder {}", folder.display());
+    }
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    builder.prefix(".yardmaster-").tempfile_in(folder).map_err(|error| {
+        anyhow::anyhow!("cannot write {shown}: folder {} takes no files ({})", folder.display(), error.kind())
+    })
 }
