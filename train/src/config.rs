@@ -63,6 +63,9 @@ pub struct Config {
     pub prior_start: f32,
     /// Raise of the prior's logit at the end.
     pub prior_end: f32,
+    /// Factor of the policy's logits once the teacher is done: what it taught leaves a policy undecided between actions that are never to be
+    /// taken, one of hundreds at a time, and PPO plays what it samples.
+    pub sharpen: f32,
     /// Iterations of behaviour cloning of the prior before PPO.
     pub imitate: u64,
     /// What is to be made small, in place of the scenario's objective, such as `completion-time+600*energy` (as for
@@ -175,6 +178,7 @@ impl Default for Config {
             max_grad_norm: 0.5,
             target_kl: 0.01,
             prior_start: 2.0,
+            sharpen: 1.0,
             prior_end: 2.0,
             imitate: 0,
             objective: None,
@@ -258,6 +262,7 @@ impl Config {
         ensure!(self.tutor <= self.teach, "tutor = {} is more than teach = {}", self.tutor, self.teach);
         ensure!(self.tutor_weight >= 0.0, "tutor_weight must be at least 0, is {}", self.tutor_weight);
         ensure!(self.teach_entropy >= 0.0, "teach_entropy must be at least 0, is {}", self.teach_entropy);
+        ensure!(self.sharpen > 0.0, "sharpen must be above 0, is {}", self.sharpen);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
     }

@@ -43,6 +43,14 @@ pub fn switch_off(policy: &mut Network, without: &[Part]) {
     }
 }
 
+/// Multiplies all logits but the prior's raise.
+pub fn sharpen(policy: &mut Network, factor: f32) {
+    // Weights that each logit is linear in: of its affinity, of its score, and of waiting.
+    for name in ["query.job.w", "query.context.w", "score.w", "wait.1.w", "wait.1.b"] {
+        policy.scale(name, factor);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,13 @@ impl Network {
         }
     }
 
+    /// Multiplies a named array.
+    pub fn scale(&mut self, name: &str, factor: f32) {
+        if let Some(entry) = self.layout.entry(name) {
+            self.adam.params[entry.offset..][..entry.len()].iter_mut().for_each(|weight| *weight *= factor);
+        }
+    }
+
     /// Takes a step against `gradient`; see [`Adam::step`].
     pub fn step(&mut self, mut gradient: Vec<f32>, learning_rate: f32, max_norm: f32) -> f32 {
         for range in &self.fixed {

@@ -93,6 +93,9 @@ impl<E: Environment> Trainer<E> {
             config.sizes
         );
         self.learner.policy.adam.params.copy_from_slice(net.params());
+        if config.teach == 0 {
+            parts::sharpen(&mut self.learner.policy, config.sharpen);
+        }
         parts::switch_off(&mut self.learner.policy, &config.without);
         self.learner.average.clone_from(&self.learner.policy.adam.params);
         self.started = true;
@@ -152,10 +155,11 @@ impl<E: Environment> Trainer<E> {
     }
 
     fn net(&self, weights: &[f32]) -> Result<PolicyNet> {
-        let Progress { config, dims, steps, .. } = &self.progress;
+        let Progress { config, dims, steps, iteration, .. } = &self.progress;
+        let sharpen = if *iteration < config.teach { 1.0 } else { config.sharpen };
         let lambda = match self.imitating() {
             true => 0.0,
-            false => config.linear(config.prior_start, config.prior_end, *steps),
+            false => sharpen * config.linear(config.prior_start, config.prior_end, *steps),
         };
         Ok(PolicyNet::new(*dims, config.sizes, lambda, weights)?)
     }
@@ -233,6 +237,9 @@ impl<E: Environment> Trainer<E> {
         let states = self.taught.len();
         if iteration == config.teach {
             self.learner = self.learner.settled();
+            parts::sharpen(&mut self.learner.policy, config.sharpen);
+            parts::switch_off(&mut self.learner.policy, &config.without);
+            self.learner.average.clone_from(&self.learner.policy.adam.params);
             self.taught = Vec::new();
         }
         self.progress.iteration = iteration;

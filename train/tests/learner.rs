@@ -248,6 +248,26 @@ fn a_policy_that_is_to_stay_undecided_is_as_sure_as_costs_differ() {
     assert!(sure > 1.2 * half, "{sure} for {half}");
 }
 
+/// PPO begins with the teacher's policy, made surer: the same order of actions, and all logits multiplied, that of waiting too.
+#[test]
+fn what_was_taught_is_sharpened_once_when_the_teacher_is_done() {
+    let teach = Config { teach: 2, teach_states: 100, teach_minibatch: 64, ..config() };
+    let config = Config { prior_start: 2.0, prior_end: 2.0, critic_first: 1, ..teach };
+    let mut runs =
+        [1.0, 4.0].map(|sharpen| trainer(Task::MisledPrior, &Config { sharpen, ..config.clone() }));
+    for factor in [1.0, 4.0, 4.0] {
+        runs.iter_mut().for_each(|run| drop(run.iterate().unwrap()));
+        let [as_taught, sharp] = runs.each_ref().map(|run| run.policy().unwrap());
+        assert_eq!(sharp.lambda(), factor * as_taught.lambda());
+        let [mut left, mut right] = [Scratch::default(), Scratch::default()];
+        for state in states(Task::MisledPrior, 50) {
+            let plain = as_taught.logits(&state.obs, state.prior, &mut left).iter();
+            let logits = sharp.logits(&state.obs, state.prior, &mut right);
+            plain.zip(logits).for_each(|(plain, logit)| assert!((factor * plain - logit).abs() < 1e-4));
+        }
+    }
+}
+
 #[test]
 fn what_a_tutor_does_is_learned_without_trying_anything() {
     let config = Config {
