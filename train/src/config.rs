@@ -47,6 +47,9 @@ pub struct Config {
     pub critic_learning_rate: f32,
     /// Passes over an iteration's decisions.
     pub epochs: usize,
+    /// Share of them that a pass takes, drawn for each pass; the others only tell what came of them. Neighbouring decisions teach much the
+    /// same, and where candidates are many, to learn from a decision takes ten times as long as to play it.
+    pub learn_share: f32,
     /// Decisions of a minibatch, at least.
     pub minibatch: usize,
     /// Bound of the probability ratio's distance from one.
@@ -171,6 +174,7 @@ impl Default for Config {
             learning_rate: 2e-4,
             critic_learning_rate: 1e-3,
             epochs: 2,
+            learn_share: 1.0,
             minibatch: 2048,
             clip_coef: 0.2,
             ent_coef: 0.001,
@@ -262,6 +266,11 @@ impl Config {
         ensure!(self.tutor <= self.teach, "tutor = {} is more than teach = {}", self.tutor, self.teach);
         ensure!(self.tutor_weight >= 0.0, "tutor_weight must be at least 0, is {}", self.tutor_weight);
         ensure!(self.teach_entropy >= 0.0, "teach_entropy must be at least 0, is {}", self.teach_entropy);
+        ensure!(
+            self.learn_share > 0.0 && self.learn_share <= 1.0,
+            "learn_share must be above 0 and at most 1, is {}",
+            self.learn_share
+        );
         ensure!(self.sharpen > 0.0, "sharpen must be above 0, is {}", self.sharpen);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())

@@ -185,7 +185,8 @@ impl Learner {
 
     /// Trains on the lessons of one iteration.
     pub fn update(&mut self, lessons: &[Lesson<'_>], pass: &Pass<'_>) -> Losses {
-        let batches = (lessons.len() / pass.config.minibatch).max(1);
+        let taken = (lessons.len() as f64 * f64::from(pass.config.learn_share)).ceil() as usize;
+        let batches = (taken / pass.config.minibatch).max(1);
         let mut order: Vec<usize> = (0..lessons.len()).collect();
         let (mut tally, mut epochs) = (Tally::default(), 0);
         for epoch in 0..pass.config.epochs {
@@ -193,7 +194,7 @@ impl Learner {
             order.shuffle(&mut stream(pass.config.seed, Purpose::Order, pass.iteration, epoch as u64));
             let mut divergence = 0.0;
             for batch in 0..batches {
-                let range = batch * order.len() / batches..(batch + 1) * order.len() / batches;
+                let range = batch * taken / batches..(batch + 1) * taken / batches;
                 let chosen: Vec<Lesson<'_>> = order[range].iter().map(|&i| lessons[i]).collect();
                 let (means, spent) = self.minibatch(chosen, pass);
                 tally.add(means, spent);

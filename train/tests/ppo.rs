@@ -121,6 +121,20 @@ fn only_legal_actions_have_a_share_in_log_probabilities_and_entropy() {
 }
 
 #[test]
+fn a_share_of_the_decisions_is_learned_from_and_all_are_counted() {
+    let steps = |learn_share: f32| {
+        let config = Config { learn_share, minibatch: 16, epochs: 2, ..config() };
+        let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).unwrap();
+        trainer.iterate().unwrap();
+        assert_eq!(trainer.progress().steps, 16 * 40);
+        trainer.progress().adam_steps
+    };
+    assert_eq!(steps(1.0), [80, 80]);
+    assert_eq!(steps(0.25), [20, 20]);
+    assert_eq!(steps(0.001), [2, 2]);
+}
+
+#[test]
 fn a_cut_off_episode_is_worth_what_would_have_followed_and_a_terminated_one_is_not() {
     // Episodes of one step that brings one, discounted by a half.
     for (cut_off, worth) in [(false, 1.0), (true, 2.0)] {
