@@ -48,7 +48,7 @@ pub struct Config {
     /// Passes over an iteration's decisions.
     pub epochs: usize,
     /// Share of them that a pass takes, drawn for each pass; the others only tell what came of them. Neighbouring decisions teach much the
-    /// same, and where candidates are many, to learn from a decision takes ten times as long as to play it.
+    /// same, and where candidates are many, to learn from a decision takes several times as long as to play it.
     pub learn_share: f32,
     /// Decisions of a minibatch, at least.
     pub minibatch: usize,
@@ -182,8 +182,8 @@ impl Default for Config {
             max_grad_norm: 0.5,
             target_kl: 0.01,
             prior_start: 2.0,
-            sharpen: 1.0,
             prior_end: 2.0,
+            sharpen: 1.0,
             imitate: 0,
             objective: None,
             prior: None,
