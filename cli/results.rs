@@ -6,7 +6,7 @@ mod plan;
 mod rows;
 mod summary;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
@@ -69,20 +69,28 @@ pub(crate) fn run(args: &Results) -> Result<()> {
 
 /// A page with a place for a table.
 struct Table {
-    page: String,
+    path: PathBuf,
     out: Output,
 }
 
 impl Table {
+    /// Checks now that the page has a place, before anything is played.
     fn open(path: &Path) -> Result<Table> {
-        let page = text(path)?;
-        page::check(&page).with_context(|| path.display().to_string())?;
-        Ok(Table { page, out: Output::open(path)? })
+        read(path)?;
+        Ok(Table { path: path.to_owned(), out: Output::open(path)? })
     }
 
+    /// Writes the table into the page as it is now: somebody may have written in it since.
     fn write(self, table: &str) -> Result<()> {
-        self.out.write(page::replaced(&self.page, table)?)
+        self.out.write(page::replaced(&read(&self.path)?, table)?)
     }
+}
+
+/// The text of a page that has a place for a table.
+fn read(path: &Path) -> Result<String> {
+    let page = text(path)?;
+    page::check(&page).with_context(|| path.display().to_string())?;
+    Ok(page)
 }
 
 /// Every rule on validation episodes of each scenario.
@@ -142,4 +150,30 @@ fn reference(page: &Path, file: &Path) -> String {
 /// What the card of an entry says, for its row.
 fn origin(entry: &Entry) -> &yardmaster_agent::frozen::Origin {
     &entry.frozen.card().origin
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_a_page_meanwhile_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("README.md");
+        let place = "<!-- table -->\n<!-- end of table -->\n";
+        fs::write(&path, place).unwrap();
+        let table = Table::open(&path).unwrap();
+        fs::write(&path, format!("# New\n{place}")).unwrap();
+        table.write("| a |").unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# New\n") && text.contains("\n| a |\n"), "{text}");
+
+        let table = Table::open(&path).unwrap();
+        fs::write(&path, "# New\n").unwrap();
+        let error = table.write("| b |").unwrap_err();
+        assert!(format!("{error:#}").contains("README.md"), "{error:#}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "# New\n");
+    }
 }

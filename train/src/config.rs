@@ -313,6 +313,22 @@ mod tests {
     }
 
     #[test]
+    fn values_that_mean_nothing_are_refused_by_name() {
+        for (setting, text) in [
+            ("sharpen", "sharpen = 0.0"),
+            ("sharpen", "sharpen = nan"),
+            ("learn_share", "learn_share = 0.0"),
+            ("learn_share", "learn_share = 1.5"),
+            ("teach_entropy", "teach_entropy = -0.1"),
+            ("average", "average = 1.0"),
+        ] {
+            let config: Config = toml::from_str(text).unwrap();
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.starts_with(setting), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn only_threads_and_the_checkpoint_interval_may_change() {
         let config = Config::default();
         assert!(config.continues(&Config { threads: 7, checkpoint_every: 1, ..config.clone() }));

@@ -85,6 +85,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_switched_off_is_not_sharpened() {
+        for part in ALL {
+            let mut network = network();
+            switch_off(&mut network, &[part]);
+            let before = network.clone();
+            sharpen(&mut network, 4.0);
+            for (name, value) in part.arrays() {
+                let entry = network.layout.entry(name).unwrap();
+                let values = &network.adam.params[entry.offset..][..entry.len()];
+                assert!(values.iter().all(|weight| weight == value), "{part:?}: {name}");
+            }
+            assert_ne!(network.adam.params, before.adam.params, "{part:?}: the rest is");
+        }
+    }
+
+    #[test]
     fn fixed_weights_take_no_share_of_the_gradients_norm() {
         let mut network = network();
         switch_off(&mut network, &[Part::PairFeatures]);

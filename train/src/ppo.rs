@@ -62,10 +62,13 @@ impl Network {
         }
     }
 
-    /// Multiplies a named array.
+    /// Multiplies a named array, unless it is fixed.
     pub fn scale(&mut self, name: &str, factor: f32) {
         if let Some(entry) = self.layout.entry(name) {
-            self.adam.params[entry.offset..][..entry.len()].iter_mut().for_each(|weight| *weight *= factor);
+            let range = entry.offset..entry.offset + entry.len();
+            if !self.fixed.contains(&range) {
+                self.adam.params[range].iter_mut().for_each(|weight| *weight *= factor);
+            }
         }
     }
 

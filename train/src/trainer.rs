@@ -93,10 +93,10 @@ impl<E: Environment> Trainer<E> {
             config.sizes
         );
         self.learner.policy.adam.params.copy_from_slice(net.params());
+        parts::switch_off(&mut self.learner.policy, &config.without);
         if config.teach == 0 {
             parts::sharpen(&mut self.learner.policy, config.sharpen);
         }
-        parts::switch_off(&mut self.learner.policy, &config.without);
         self.learner.average.clone_from(&self.learner.policy.adam.params);
         self.started = true;
         Ok(())
@@ -238,7 +238,6 @@ impl<E: Environment> Trainer<E> {
         if iteration == config.teach {
             self.learner = self.learner.settled();
             parts::sharpen(&mut self.learner.policy, config.sharpen);
-            parts::switch_off(&mut self.learner.policy, &config.without);
             self.learner.average.clone_from(&self.learner.policy.adam.params);
             self.taught = Vec::new();
         }
