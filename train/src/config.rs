@@ -35,7 +35,7 @@ pub struct Config {
     /// Lambda of the generalised advantage estimate.
     pub gae_lambda: f32,
     /// Whether rewards count relative to what the prior's episode comes to, so that easy and hard episodes teach alike;
-    /// otherwise in the objective's own unit, which suits objectives whose mean the hard episodes decide.
+    /// otherwise in the objective's own unit, which gained more where load is now low, now far too high (`shift-serving`).
     pub reward_relative: bool,
     /// Whether the critic, which trains and never decides, sees the arrivals to come.
     pub critic_future: bool,
