@@ -60,8 +60,11 @@ pub struct Config {
     pub vf_coef: f32,
     /// Largest gradient norm, for policy and critic each.
     pub max_grad_norm: f32,
-    /// Divergence after which an iteration's epochs end; 0 for never.
+    /// Divergence of a pass after which an iteration's passes end; 0 for never.
     pub target_kl: f32,
+    /// Divergence of a minibatch, from the steps before it, after which they end in the middle of a pass; 0 for never. Where a pass has many
+    /// minibatches and actions are nearly sure, a policy may run away within one.
+    pub minibatch_kl: f32,
     /// Raise of the prior's logit at the start.
     pub prior_start: f32,
     /// Raise of the prior's logit at the end.
@@ -181,6 +184,7 @@ impl Default for Config {
             vf_coef: 0.5,
             max_grad_norm: 0.5,
             target_kl: 0.01,
+            minibatch_kl: 0.0,
             prior_start: 2.0,
             prior_end: 2.0,
             sharpen: 1.0,
@@ -271,6 +275,7 @@ impl Config {
             "learn_share must be above 0 and at most 1, is {}",
             self.learn_share
         );
+        ensure!(self.minibatch_kl >= 0.0, "minibatch_kl must be at least 0, is {}", self.minibatch_kl);
         ensure!(self.sharpen > 0.0, "sharpen must be above 0, is {}", self.sharpen);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
@@ -319,6 +324,7 @@ mod tests {
             ("sharpen", "sharpen = nan"),
             ("learn_share", "learn_share = 0.0"),
             ("learn_share", "learn_share = 1.5"),
+            ("minibatch_kl", "minibatch_kl = -1.0"),
             ("teach_entropy", "teach_entropy = -0.1"),
             ("average", "average = 1.0"),
         ] {
