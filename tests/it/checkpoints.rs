@@ -22,7 +22,7 @@ fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
 }
 
 fn shipped() -> Vec<PathBuf> {
-    let folders = ["checkpoints", "checkpoints/published"];
+    let folders = ["checkpoints", "checkpoints/published", "checkpoints/tutors"];
     let found = folders.map(|folder| files(folder, "safetensors"));
     assert!(found.iter().all(|files| !files.is_empty()), "policies are shipped");
     found.concat()
