@@ -92,11 +92,17 @@ fn config() -> Config {
     }
 }
 
+/// What 16 episodes of 40 steps, one iteration, made of a new trainer.
+fn after_an_iteration(config: Config) -> Trainer<Random> {
+    let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).unwrap();
+    trainer.iterate().unwrap();
+    trainer
+}
+
 #[test]
 fn only_legal_actions_have_a_share_in_log_probabilities_and_entropy() {
     let config = Config { learning_rate: 0.0, critic_learning_rate: 0.0, epochs: 1, ..config() };
-    let mut trainer = Trainer::new(config.clone(), Random::many(16, 40, false), DIMS, 1).unwrap();
-    trainer.iterate().unwrap();
+    let trainer = after_an_iteration(config.clone());
     let net = trainer.policy().unwrap();
     let episodes = play(&mut Random::many(16, 40, false), &net, &config, 1, Acting::Sample);
     let samples: Vec<&Sample> = episodes.iter().flat_map(|episode| &episode.samples).collect();
@@ -123,9 +129,7 @@ fn only_legal_actions_have_a_share_in_log_probabilities_and_entropy() {
 #[test]
 fn a_share_of_the_decisions_is_learned_from_and_all_are_counted() {
     let steps = |learn_share: f32| {
-        let config = Config { learn_share, minibatch: 16, epochs: 2, ..config() };
-        let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).unwrap();
-        trainer.iterate().unwrap();
+        let trainer = after_an_iteration(Config { learn_share, minibatch: 16, epochs: 2, ..config() });
         assert_eq!(trainer.progress().steps, 16 * 40);
         trainer.progress().adam_steps
     };
@@ -138,9 +142,7 @@ fn a_share_of_the_decisions_is_learned_from_and_all_are_counted() {
 fn a_policy_that_runs_away_is_stopped_within_a_pass() {
     let steps = |minibatch_kl: f32| {
         let config = Config { minibatch_kl, minibatch: 16, epochs: 2, ..config() };
-        let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).unwrap();
-        trainer.iterate().unwrap();
-        trainer.progress().adam_steps
+        after_an_iteration(config).progress().adam_steps
     };
     assert_eq!(steps(0.0), [80, 80], "never");
     assert_eq!(steps(100.0), [80, 80], "it does not come to that");
