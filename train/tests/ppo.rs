@@ -94,8 +94,8 @@ fn config() -> Config {
 
 /// What 16 episodes of 40 steps, one iteration, made of a new trainer.
 fn after_an_iteration(config: Config) -> Trainer<Random> {
-    let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).unwrap();
-    trainer.iterate().unwrap();
+    let mut trainer = Trainer::new(config, Random::many(16, 40, false), DIMS, 1).expect("settings are right");
+    trainer.iterate().expect("there are no files to fail on");
     trainer
 }
 
