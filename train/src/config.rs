@@ -108,9 +108,9 @@ pub struct Config {
     /// What regrets are measured in: `regret`, the mean of all that were tried, or `gain`, what the best of them gains in the mean, which
     /// suits scenarios where most actions are terrible.
     pub teach_unit: Unit,
-    /// Frozen policies that may be tutors in the scenarios that they were trained in, and in the same on other numbers of nodes.
-    /// The tutor of a scenario is the best of them on some training episodes; on other numbers of nodes nobody where the prior is
-    /// as good, or the prior itself if `prior` is among the names.
+    /// Who may be tutors: frozen policies (`*.safetensors`) in the scenarios that they were trained in, and in the same on other numbers of
+    /// nodes; rules, by their names, everywhere. The tutor of a scenario is the best of them on some training episodes; where a policy was not
+    /// trained on as many nodes, and for rules, nobody where the prior is as good, or the prior itself if `prior` is among the names.
     pub tutors: Vec<String>,
     /// How many of the iterations with a teacher, the first, are the tutors', where there is one: the policy learns to do what
     /// its tutor does, as decidedly as it. That is had for nothing beside trying actions, and is as good as the tutor at best.

@@ -1,7 +1,7 @@
-//! Frozen policies that show what they would do, and the policy's own prior where none of them is better.
+//! Frozen policies and rules that show what they would do, and the policy's own prior where none of them is better.
 //!
-//! No other rule is among them. One that plans anew what runs (`matching(replan=1)`) has its plan in mind from one decision to the next; asked now
-//! and then, in states that others have led to, it taught to cut off again and again.
+//! They are asked now and then, in states that others have led to. A rule that has a plan in mind from one decision to the next is no tutor:
+//! `matching(replan=1)` taught to cut off again and again.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,6 +12,7 @@ use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::PolicyNet;
 use yardmaster_agent::policy::Policy;
+use yardmaster_agent::registry;
 use yardmaster_env::candidates::Candidates;
 use yardmaster_env::observe::Schema;
 use yardmaster_env::spec::{Scenario, Split};
@@ -23,8 +24,10 @@ use super::episode::episode;
 const EPISODES: u64 = 48;
 /// Base of their seeds.
 const BASE: u64 = u64::MAX;
-/// Names the policy's own prior among the files.
+/// Names the policy's own prior among the tutors.
 const PRIOR: &str = "prior";
+/// How the name of a frozen policy's file ends; other names are rules.
+const FROZEN: &str = ".safetensors";
 /// Actions that are less likely than so many times the likeliest are not shown.
 const UNLIKELY: f32 = 1e-3;
 
@@ -77,10 +80,54 @@ impl File {
     }
 }
 
+/// Who may show what to do in the scenarios that it knows.
+enum Source {
+    /// A frozen policy.
+    File(Arc<File>),
+    /// A rule, which knows all of them.
+    Rule(String),
+}
+
+impl Source {
+    fn load(name: &str) -> Result<Self> {
+        if name.ends_with(FROZEN) {
+            return Ok(Self::File(Arc::new(File::load(name)?)));
+        }
+        registry::build(name)
+            .with_context(|| format!("tutor {name}: neither a file *{FROZEN}, nor `{PRIOR}`, nor a rule"))?;
+        Ok(Self::Rule(name.to_owned()))
+    }
+
+    fn knows(&self, scenario: &Scenario) -> bool {
+        match self {
+            Self::File(file) => file.knows(scenario),
+            Self::Rule(_) => true,
+        }
+    }
+
+    fn candidate(&self, scenario: &Scenario) -> Result<Candidate> {
+        Ok(match self {
+            Self::File(file) => {
+                Candidate { tutor: file.contestant()?, is_at_home: file.is_at_home(scenario) }
+            }
+            Self::Rule(rule) => Candidate { tutor: Contestant::rule(rule)?, is_at_home: false },
+        })
+    }
+
+    fn guide(&self) -> Guide {
+        match self {
+            Self::File(file) => Guide::Policy(Arc::clone(file)),
+            Self::Rule(rule) => Guide::Rule(rule.clone()),
+        }
+    }
+}
+
 /// Who shows what to do in a scenario.
 pub(super) enum Guide {
     /// A frozen policy.
     Policy(Arc<File>),
+    /// A rule, by its name.
+    Rule(String),
     /// The policy's own prior.
     Prior,
 }
@@ -90,6 +137,7 @@ impl Guide {
     pub(super) fn tutor(&self) -> Result<Tutor> {
         match self {
             Self::Policy(file) => Ok(Tutor::Policy(Box::new(file.learned()?))),
+            Self::Rule(rule) => Ok(Tutor::Rule(registry::build(rule)?)),
             Self::Prior => Ok(Tutor::Prior),
         }
     }
@@ -98,13 +146,16 @@ impl Guide {
 /// The same, at work.
 pub(super) enum Tutor {
     Policy(Box<Learned>),
+    Rule(Box<dyn Policy>),
     Prior,
 }
 
 impl Tutor {
     pub(super) fn reset(&mut self, seed: u64) {
-        if let Self::Policy(learned) = self {
-            learned.reset(seed);
+        match self {
+            Self::Policy(learned) => learned.reset(seed),
+            Self::Rule(rule) => rule.reset(seed),
+            Self::Prior => {}
         }
     }
 
@@ -113,6 +164,7 @@ impl Tutor {
         let mut shares = vec![0.0; candidates.actions()];
         match self {
             Self::Prior => shares[candidates.proposal()?] = 1.0,
+            Self::Rule(rule) => shares[candidates.action_of(view, &rule.decide(view))?] = 1.0,
             Self::Policy(learned) => {
                 let weighed = learned.weigh(view);
                 // Its candidates are others where its prior proposes something else.
@@ -138,31 +190,36 @@ fn weights(logits: &[f32]) -> impl Iterator<Item = f32> {
     logits.iter().map(move |logit| (logit - highest).exp())
 }
 
-/// Who shows what to do in each scenario: the best of the files that were trained in it, on however many nodes. One that was trained on
-/// other numbers of nodes has to be better than the policy's own prior; where none is, that shows it if [`PRIOR`] is named, and else nobody.
+/// Who shows what to do in each scenario: the best of the files that were trained in it, on however many nodes, and of the rules. One that was
+/// not trained on as many nodes has to be better than the policy's own prior; where none is, that shows it if [`PRIOR`] is named, and else
+/// nobody.
 ///
 /// # Errors
-/// A file that is no policy for this program, or one that was trained in none of the scenarios.
+/// A file that is no policy for this program, or one that was trained in none of the scenarios; a rule that there is not, or the prior by its
+/// own name.
 pub(super) fn of(scenarios: &[Arc<Scenario>], names: &[String], prior: &str) -> Result<Vec<Option<Guide>>> {
-    let files = names.iter().filter(|name| *name != PRIOR);
-    let files = files.map(|file| Ok(Arc::new(File::load(file)?))).collect::<Result<Vec<_>>>()?;
+    ensure!(
+        !names.iter().any(|name| name == prior),
+        "tutor {prior} is the policy's own prior: name it `{PRIOR}`"
+    );
+    let sources = names.iter().filter(|name| *name != PRIOR);
+    let sources = sources.map(|name| Source::load(name)).collect::<Result<Vec<_>>>()?;
     let fallback = || names.iter().any(|name| name == PRIOR).then_some(Guide::Prior);
-    for file in &files {
-        ensure!(
-            scenarios.iter().any(|scenario| file.knows(scenario)),
-            "tutor {} was trained in {}, which is none of the scenarios",
-            file.name,
-            file.home()
-        );
+    for source in &sources {
+        if let Source::File(file) = source {
+            ensure!(
+                scenarios.iter().any(|scenario| file.knows(scenario)),
+                "tutor {} was trained in {}, which is none of the scenarios",
+                file.name,
+                file.home()
+            );
+        }
     }
     let tutor = |scenario: &Arc<Scenario>| {
-        let known: Vec<&Arc<File>> = files.iter().filter(|file| file.knows(scenario)).collect();
-        let candidates = known
-            .iter()
-            .map(|file| Ok(Candidate { tutor: file.contestant()?, is_at_home: file.is_at_home(scenario) }))
-            .collect::<Result<Vec<_>>>()?;
+        let known: Vec<&Source> = sources.iter().filter(|source| source.knows(scenario)).collect();
+        let candidates = known.iter().map(|source| source.candidate(scenario)).collect::<Result<Vec<_>>>()?;
         let best = best(scenario, prior, candidates)?;
-        Ok(best.map(|at| Guide::Policy(Arc::clone(known[at]))).or_else(fallback))
+        Ok(best.map(|at| known[at].guide()).or_else(fallback))
     };
     scenarios.iter().map(tutor).collect()
 }
@@ -210,7 +267,6 @@ mod tests {
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use yardmaster_agent::net::{Dims, Layout, Sizes};
-    use yardmaster_agent::registry;
     use yardmaster_env::gym::{SchedulingEnv, Settings};
     use yardmaster_env::spec::builtin;
 
@@ -270,6 +326,44 @@ mod tests {
         let guides = |names: &[String]| of(&scenarios, names, "mct").unwrap();
         assert!(matches!(guides(&[PRIOR.to_owned()])[..], [Some(Guide::Prior)]));
         assert!(matches!(guides(&[])[..], [None]));
+    }
+
+    #[test]
+    fn a_rule_may_be_the_tutor_and_shows_what_it_decides() {
+        let scenarios = [Arc::new(builtin("tiny").unwrap())];
+        let guide = |prior: &str| of(&scenarios, &["mct".to_owned()], prior).unwrap().remove(0);
+        let Some(Guide::Rule(rule)) = guide("random") else { panic!("mct is better than chance") };
+        let mut tutor = Guide::Rule(rule).tutor().unwrap();
+        let mut rule = registry::build("mct").unwrap();
+        let scenario = builtin("pool12").unwrap();
+        let mut env = SchedulingEnv::new(move |seed| episode(&scenario, seed), Settings::default()).unwrap();
+        env.begin(3).unwrap();
+        for _ in 0..100 {
+            let (view, candidates) = (env.view().unwrap(), env.candidates());
+            let action = candidates.action_of(&view, &rule.decide(&view)).unwrap();
+            let shares = tutor.example(&view, candidates).unwrap();
+            assert_eq!(shares.iter().position(|share| *share == 1.0), Some(action));
+            assert_eq!(shares.iter().sum::<f32>(), 1.0);
+            if env.act(action).unwrap().terminated {
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn a_tutor_that_there_is_not_is_refused_by_name() {
+        let scenarios = [Arc::new(builtin("tiny").unwrap())];
+        let refusal = |name: &str| match of(&scenarios, &[name.to_owned()], "mct") {
+            Ok(_) => panic!("{name} is taken"),
+            Err(error) => format!("{error:#}"),
+        };
+        assert!(
+            refusal("mctt").starts_with("tutor mctt: neither a file *.safetensors"),
+            "{}",
+            refusal("mctt")
+        );
+        assert!(refusal("none.safetensors").starts_with("tutor none.safetensors: "));
+        assert_eq!(refusal("mct"), "tutor mct is the policy's own prior: name it `prior`");
     }
 
     #[test]
