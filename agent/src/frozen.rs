@@ -161,20 +161,20 @@ pub enum FrozenError {
         expected: String,
     },
     /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {why}")]
     Read {
         /// The file.
         path: String,
         /// What the system says.
-        source: std::io::Error,
+        why: std::io::Error,
     },
     /// The file cannot be written.
-    #[error("cannot write {path}: {source}")]
+    #[error("cannot write {path}: {why}")]
     Io {
         /// The file.
         path: String,
         /// What the system says.
-        source: std::io::Error,
+        why: std::io::Error,
     },
 }
 
@@ -270,16 +270,16 @@ impl Frozen {
 /// Writes the file as a whole or not at all: into a temporary file beside it, then by one rename.
 pub fn write(path: &Path, frozen: &Frozen) -> Result<(), FrozenError> {
     let bytes = to_bytes(frozen)?;
-    let error = |source| FrozenError::Io { path: path.display().to_string(), source };
+    let error = |why| FrozenError::Io { path: path.display().to_string(), why };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written = fs::File::create(&temporary)
         .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&temporary, path));
-    written.map_err(|source| {
+    written.map_err(|why| {
         // The temporary file may not even exist; the first error is the one to tell.
         let _ = fs::remove_file(&temporary);
-        error(source)
+        error(why)
     })
 }
 
@@ -302,7 +302,7 @@ pub fn to_bytes(frozen: &Frozen) -> Result<Vec<u8>, FrozenError> {
 pub fn load(path: &Path) -> Result<Frozen, FrozenError> {
     let mut bytes = Vec::new();
     let opened = fs::File::open(path).and_then(|file| file.take(MAX_FILE as u64 + 1).read_to_end(&mut bytes));
-    opened.map_err(|source| FrozenError::Read { path: path.display().to_string(), source })?;
+    opened.map_err(|why| FrozenError::Read { path: path.display().to_string(), why })?;
     read(&bytes)
 }
 

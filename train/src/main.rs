@@ -212,6 +212,9 @@ fn begin_with(trainer: &mut Trainer<Scheduling>, file: &Path) -> Result<()> {
 
 fn export(folder: &Path, out: &Path) -> Result<()> {
     let run = run(folder)?;
+    // Before the test episodes are played, which takes minutes for many scenarios.
+    let parent = out.parent().unwrap_or(Path::new(""));
+    fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     // Nobody teaches any more.
     let alone = Config { tutors: Vec::new(), tutor: 0, ..run.config.clone() };
     let world = environments(&run.scenario, &alone)?;

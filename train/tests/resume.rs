@@ -56,7 +56,7 @@ fn a_killed_run_goes_on_bit_for_bit_and_exports_the_same_policy() {
     }
     assert_eq!(iterations(&straight), iterations(&killed));
 
-    let policy = folder.path().join("policy.safetensors");
+    let policy = folder.path().join("not/yet/policy.safetensors");
     let mut export = Command::new(env!("CARGO_BIN_EXE_yardmaster-train"));
     export.arg("export").arg("--run").arg(&killed).arg("--out").arg(&policy).stdout(Stdio::null());
     assert!(export.status().unwrap().success());

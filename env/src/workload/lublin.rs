@@ -35,6 +35,11 @@ pub enum Population {
     All,
     /// Batch jobs alone.
     Batch,
+    /// Interactive jobs alone.
+    Interactive,
+    /// Batch and interactive jobs, each kind in its own time and with its own sizes; the well-known trace `lublin_256_new2` has these
+    /// parameters, in which the two stages of both kinds meet equally far below the largest size.
+    Both,
 }
 
 /// Jobs of the model, for a cluster of one pool. The requested time is the run time, since the model has no
@@ -107,6 +112,34 @@ const BATCH: Parameters = Parameters {
     cycle: (6.1271, 5.2740),
 };
 
+const INTERACTIVE: Parameters = Parameters {
+    serial: 0.1541,
+    power_of_two: 0.625,
+    low: 1.0,
+    middle_below_high: 2.5,
+    lower: 0.705,
+    short: (3.8351, 0.6605),
+    long: (7.073, 0.6856),
+    slope: -0.0118,
+    base: 0.9156,
+    gap: (6.5510 * 0.9797, 0.6621),
+    cycle: (8.9186, 3.6680),
+};
+
+const BOTH: [Parameters; 2] = [INTERACTIVE, Parameters { middle_below_high: 2.5, ..BATCH }];
+
+impl Population {
+    /// Of each kind of jobs.
+    fn parameters(self) -> &'static [Parameters] {
+        match self {
+            Self::All => &[ALL],
+            Self::Batch => &[BATCH],
+            Self::Interactive => &[INTERACTIVE],
+            Self::Both => &BOTH,
+        }
+    }
+}
+
 impl LublinSource {
     pub(super) fn generate(
         &self,
@@ -118,16 +151,17 @@ impl LublinSource {
         positive("gap_factor", self.gap_factor)?;
         let procs_per_device = one_pool(catalog, cluster)?;
         let procs = cluster.procs().min(u64::from(u32::MAX)) as u32;
-        let parameters = match self.population {
-            Population::All => &ALL,
-            Population::Batch => &BATCH,
-        };
-        let mut clock = Clock::new(parameters);
-        let [mut gaps, mut jobs] = [0, 1].map(|part| Random::new(derive_seed(seed, part)));
+        let mut jobs = Random::new(derive_seed(seed, 1));
+        let arrivals = |(kind, parameters)| Arrivals::new(parameters, derive_seed(seed, 2 * kind as u64));
+        let mut kinds: Vec<Arrivals> =
+            self.population.parameters().iter().enumerate().map(arrivals).collect();
         let mut workload = Workload::default();
         for label in 1..=u64::from(self.jobs) {
+            let first = kinds.iter_mut().min_by(|one, other| one.next_s.total_cmp(&other.next_s));
+            let Some(kind) = first else { break };
             // Whole seconds, as in traces.
-            let arrival = Time::from_secs_f64((clock.next(&mut gaps) * self.gap_factor).floor());
+            let arrival = Time::from_secs_f64((kind.take() * self.gap_factor).floor());
+            let parameters = kind.parameters;
             let size = parameters.size(procs, &mut jobs);
             let run = Span::from_secs_f64(parameters.run_s(size, &mut jobs).floor());
             let gang = size.div_ceil(procs_per_device);
@@ -175,6 +209,28 @@ impl Parameters {
                 return libm::exp(log);
             }
         }
+    }
+}
+
+/// The jobs to come of one kind.
+struct Arrivals {
+    parameters: &'static Parameters,
+    clock: Clock,
+    random: Random,
+    /// When the next one arrives.
+    next_s: f64,
+}
+
+impl Arrivals {
+    fn new(parameters: &'static Parameters, seed: u64) -> Self {
+        let (mut clock, mut random) = (Clock::new(parameters), Random::new(seed));
+        let next_s = clock.next(&mut random);
+        Self { parameters, clock, random, next_s }
+    }
+
+    /// When the next one arrives; it is the one after it from now on.
+    fn take(&mut self) -> f64 {
+        std::mem::replace(&mut self.next_s, self.clock.next(&mut self.random))
     }
 }
 

@@ -58,7 +58,9 @@ fn near(what: &str, value: f64, expected: f64, tolerance: f64) {
 
 #[test]
 fn shares_and_run_times_are_as_published() {
-    for (population, parameters) in [(Population::All, ALL), (Population::Batch, BATCH)] {
+    let published =
+        [(Population::All, ALL), (Population::Batch, BATCH), (Population::Interactive, INTERACTIVE)];
+    for (population, parameters) in published {
         let workload = draw(population, 128, 50_000, 5);
         let facts = facts(&workload);
         near("serial", facts.serial, parameters.serial, 0.03);
@@ -69,7 +71,7 @@ fn shares_and_run_times_are_as_published() {
             facts.power_of_two
         );
         let expected = |size: u32| {
-            let p = parameters.slope * f64::from(size) + parameters.base;
+            let p = (parameters.slope * f64::from(size) + parameters.base).clamp(0.0, 1.0);
             p * parameters.short.0 * parameters.short.1 + (1.0 - p) * parameters.long.0 * parameters.long.1
         };
         let mean_log =
@@ -101,6 +103,22 @@ fn statistics_are_those_of_the_authors_own_trace() {
     near("mean size", ours.mean_size, theirs.mean_size, 0.05);
     near("mean log of run time", ours.mean_log_run, theirs.mean_log_run, 0.05);
     near("median run time", ours.median_run_s, theirs.median_run_s, 0.15);
+    near("mean gap", ours.mean_gap_s, theirs.mean_gap_s, 0.3);
+    near("median gap", ours.median_gap_s, theirs.median_gap_s, 0.1);
+}
+
+/// The other trace of the authors' program has jobs of two kinds. Its interactive ones are a little larger than the published parameters make
+/// them (of the parallel ones 0.316 have more than 45 processors, for 0.294), wherever the stages meet.
+#[test]
+fn statistics_of_both_kinds_are_those_of_the_authors_other_trace() {
+    let Some(text) = shared_data("swf/lublin_256_new2.swf") else { return };
+    let theirs = facts(&swf::parse(&text, "lublin_256_new2.swf").unwrap().workload);
+    let ours = facts(&draw(Population::Both, 256, 50_000, 5));
+    near("serial", ours.serial, theirs.serial, 0.05);
+    near("power of two", ours.power_of_two, theirs.power_of_two, 0.05);
+    near("mean size", ours.mean_size, theirs.mean_size, 0.07);
+    near("mean log of run time", ours.mean_log_run, theirs.mean_log_run, 0.05);
+    near("median run time", ours.median_run_s, theirs.median_run_s, 0.1);
     near("mean gap", ours.mean_gap_s, theirs.mean_gap_s, 0.3);
     near("median gap", ours.median_gap_s, theirs.median_gap_s, 0.1);
 }
