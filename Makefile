@@ -22,7 +22,7 @@ TUNE_EPISODES ?= 100
 # published/ have scenarios of their own; the generalist learns from those before it and from checkpoints/tutors, lublin-2 needs its trace (train/recipes/lublin/README.md).
 CHECKPOINTS := pool12:1 gang:1 mix:1 sweeps:1 locality:1 estimates:1 shift:1 serving-swap:1 serving-burst:1 shift-serving:1 \
     hpc-256:1 edge:2 datacenter:1 preempt:1 elastic:1 gpu36:1 serving-hetero:1 serving-poisson:1 shared:1 generalist:1 \
-    published/one-server:1 published/lublin-1:1 published/lublin-2:1
+    published/one-server:1 published/lublin-1:1 published/lublin-2:1 published/lublin-2-backfill:1
 
 YARDMASTER := target/release/yardmaster
 TRAIN := target/release/yardmaster-train
