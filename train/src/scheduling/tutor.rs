@@ -81,7 +81,8 @@ impl File {
 }
 
 /// Who may show what to do in the scenarios that it knows.
-enum Source {
+#[derive(Clone)]
+pub(super) enum Source {
     /// A frozen policy.
     File(Arc<File>),
     /// A rule, which knows all of them.
@@ -114,20 +115,18 @@ impl Source {
         })
     }
 
-    fn guide(&self) -> Guide {
-        match self {
-            Self::File(file) => Guide::Policy(Arc::clone(file)),
-            Self::Rule(rule) => Guide::Rule(rule.clone()),
-        }
+    fn tutor(&self) -> Result<Tutor> {
+        Ok(match self {
+            Self::File(file) => Tutor::Policy(Box::new(file.learned()?)),
+            Self::Rule(rule) => Tutor::Rule(registry::build(rule)?),
+        })
     }
 }
 
 /// Who shows what to do in a scenario.
 pub(super) enum Guide {
-    /// A frozen policy.
-    Policy(Arc<File>),
-    /// A rule, by its name.
-    Rule(String),
+    /// The best of those who know the way.
+    Known(Source),
     /// The policy's own prior.
     Prior,
 }
@@ -136,8 +135,7 @@ impl Guide {
     /// For one environment.
     pub(super) fn tutor(&self) -> Result<Tutor> {
         match self {
-            Self::Policy(file) => Ok(Tutor::Policy(Box::new(file.learned()?))),
-            Self::Rule(rule) => Ok(Tutor::Rule(registry::build(rule)?)),
+            Self::Known(source) => source.tutor(),
             Self::Prior => Ok(Tutor::Prior),
         }
     }
@@ -219,7 +217,7 @@ pub(super) fn of(scenarios: &[Arc<Scenario>], names: &[String], prior: &str) -> 
         let known: Vec<&Source> = sources.iter().filter(|source| source.knows(scenario)).collect();
         let candidates = known.iter().map(|source| source.candidate(scenario)).collect::<Result<Vec<_>>>()?;
         let best = best(scenario, prior, candidates)?;
-        Ok(best.map(|at| known[at].guide()).or_else(fallback))
+        Ok(best.map(|at| Guide::Known(known[at].clone())).or_else(fallback))
     };
     scenarios.iter().map(tutor).collect()
 }
@@ -332,8 +330,8 @@ mod tests {
     fn a_rule_may_be_the_tutor_and_shows_what_it_decides() {
         let scenarios = [Arc::new(builtin("tiny").unwrap())];
         let guide = |prior: &str| of(&scenarios, &["mct".to_owned()], prior).unwrap().remove(0);
-        let Some(Guide::Rule(rule)) = guide("random") else { panic!("mct is better than chance") };
-        let mut tutor = Guide::Rule(rule).tutor().unwrap();
+        let Some(Guide::Known(rule)) = guide("random") else { panic!("mct is better than chance") };
+        let mut tutor = rule.tutor().unwrap();
         let mut rule = registry::build("mct").unwrap();
         let scenario = builtin("pool12").unwrap();
         let mut env = SchedulingEnv::new(move |seed| episode(&scenario, seed), Settings::default()).unwrap();
