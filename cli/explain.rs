@@ -157,8 +157,7 @@ impl Cast {
 
     fn differences(&self, args: &Explain) -> Result<Report> {
         let origin = &self.frozen.card().origin;
-        let net = Arc::new(self.frozen.net().clone());
-        let policy = Contestant::learned(&self.question.policy, net, &origin.prior)?;
+        let policy = Contestant::learned(&self.question.policy, self.learned()?.net_handle(), &origin.prior)?;
         let episodes = args.episodes.unwrap_or(EPISODES);
         let seeds: Vec<u64> = (0..episodes).map(|number| Split::Test.seed(args.seed, number)).collect();
         let bar = ProgressBar::new(2 * episodes);

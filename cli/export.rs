@@ -12,7 +12,7 @@ use crate::output::Output;
 pub(crate) fn run(args: &Export) -> Result<()> {
     let frozen = input::policy(&args.policy)?;
     let shown = args.policy.display();
-    frozen.check_schema(&Schema::current()).with_context(|| format!("{shown} cannot be exported"))?;
+    let frozen = frozen.reading(&Schema::current()).with_context(|| format!("{shown} cannot be exported"))?;
     let output = Output::open(&args.out)?;
     match args.format {
         ExportFormat::Onnx => output.write(onnx::to_bytes(&frozen)),

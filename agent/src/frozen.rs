@@ -12,7 +12,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
-use yardmaster_env::observe::{Observation, Schema};
+use yardmaster_env::observe::Observation;
 
 use crate::frozen_card::hex;
 pub use crate::frozen_card::{Card, FORMAT, Golden, Origin, schema_id};
@@ -145,20 +145,18 @@ pub enum FrozenError {
         /// Computed here.
         computed: usize,
     },
-    /// The policy reads other features than those that this program computes.
+    /// The policy reads a feature that this program does not compute.
     #[error(
-        "{group} feature {index} is {found} in this program and {expected} in the policy: it needs the version it was trained \
-         with, or to be trained again"
+        "{group} feature {index} of the policy, `{name}`, is none of this program's: it needs the version it was trained with, or to be \
+         trained again"
     )]
     Schema {
         /// Group of features.
         group: &'static str,
         /// Place in the group.
         index: usize,
-        /// What this program computes.
-        found: String,
-        /// What the policy expects.
-        expected: String,
+        /// Its name.
+        name: String,
     },
     /// The file cannot be read.
     #[error("cannot read {path}: {why}")]
@@ -194,15 +192,15 @@ impl Frozen {
     ) -> Result<Self, FrozenError> {
         let golden: Vec<_> =
             cases.iter().filter_map(|(obs, prior)| Golden::record(&net, obs, *prior)).collect();
-        let card = Card {
-            format: FORMAT,
-            schema_id: schema_id(&origin.schema),
-            sizes: *net.sizes(),
-            lambda: net.lambda(),
-            origin,
-            golden,
-            digest: digest(net.params()),
-        };
+        let (sizes, lambda) = (*net.sizes(), net.lambda());
+        let schema_id = schema_id(&origin.schema);
+        let card = Card { format: FORMAT, schema_id, sizes, lambda, origin, golden, digest: String::new() };
+        Self::of(card, net)
+    }
+
+    /// A network with its card, whose digest is filled in.
+    pub(crate) fn of(card: Card, net: PolicyNet) -> Result<Self, FrozenError> {
+        let card = Card { digest: digest(net.params()), ..card };
         check_card(&card)?;
         let need = Layout::policy(&Dims::from(&card.origin.schema), &card.sizes).total();
         if *net.dims() != Dims::from(&card.origin.schema) {
@@ -235,32 +233,6 @@ impl Frozen {
             let computed = first_highest(logits).unwrap_or(usize::MAX);
             if computed != golden.action {
                 return Err(FrozenError::GoldenChoice { case, found: golden.action, computed });
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses a program whose features differ from those that the policy was trained on.
-    pub fn check_schema(&self, schema: &Schema) -> Result<(), FrozenError> {
-        let own = &self.card.origin.schema;
-        let groups = [
-            ("global", &own.global, &schema.global),
-            ("job", &own.job, &schema.job),
-            ("node", &own.node, &schema.node),
-            ("pair", &own.pair, &schema.pair),
-        ];
-        for (group, expected, found) in groups {
-            let longest = expected.len().max(found.len());
-            if let Some(index) = (0..longest).find(|&i| expected.get(i) != found.get(i)) {
-                let name = |list: &[String]| {
-                    list.get(index).map_or("nothing".to_owned(), |name| format!("`{name}`"))
-                };
-                return Err(FrozenError::Schema {
-                    group,
-                    index,
-                    found: name(found),
-                    expected: name(expected),
-                });
             }
         }
         Ok(())

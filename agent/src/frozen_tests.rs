@@ -74,7 +74,7 @@ fn what_is_written_is_read_back() {
     let back = read(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(back, frozen());
     back.verify_golden().unwrap();
-    back.check_schema(&schema()).unwrap();
+    assert_eq!(back.reading(&schema()).unwrap(), back);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "a temporary file is left");
     assert!(matches!(write(&folder.join("no/file"), &frozen()), Err(FrozenError::Io { .. })));
     fs::remove_dir_all(&folder).unwrap();
@@ -196,23 +196,52 @@ fn golden_cases_that_come_out_otherwise_are_refused() {
 }
 
 #[test]
-fn another_schema_is_refused_by_its_first_feature() {
+fn a_feature_that_is_not_computed_is_refused_by_its_name() {
     let mut other = schema();
     other.node[1] = "free".to_owned();
-    let message = frozen().check_schema(&other).unwrap_err().to_string();
+    let message = frozen().reading(&other).unwrap_err().to_string();
     assert_eq!(
         message,
-        "node feature 1 is `free` in this program and `n_1` in the policy: it needs the version it was trained with, or to be \
-         trained again"
+        "node feature 1 of the policy, `n_1`, is none of this program's: it needs the version it was trained with, or to be trained again"
     );
     let mut shorter = schema();
     shorter.pair.pop();
-    let message = frozen().check_schema(&shorter).unwrap_err().to_string();
+    let message = frozen().reading(&shorter).unwrap_err().to_string();
+    assert!(message.starts_with("pair feature 2 of the policy, `p_2`, is none"), "{message}");
+}
+
+#[test]
+fn features_that_a_policy_does_not_know_make_no_difference() {
+    let Schema { mut global, mut job, mut node, mut pair } = schema();
+    global.insert(0, "new".to_owned());
+    job.reverse();
+    job.insert(2, "new".to_owned());
+    node.push("new".to_owned());
+    pair.splice(1..1, names("new", 2));
+    let schema = Schema { global, job, node, pair };
+    let (own, here) = (frozen(), frozen().reading(&schema).unwrap());
     assert_eq!(
-        message,
-        "pair feature 2 is nothing in this program and `p_2` in the policy: it needs the version it was trained with, or to be \
-         trained again"
+        (&here.card.origin.schema, here.card.schema_id.as_str()),
+        (&schema, schema_id(&schema).as_str())
     );
+    here.verify_golden().unwrap();
+    let (mut one, mut other) = <(Scratch, Scratch)>::default();
+    for (old, new) in own.card.golden.iter().zip(&here.card.golden) {
+        let mut seen = new.observation();
+        assert_eq!(seen.jobs[..4], [old.jobs[2], old.jobs[1], 0.0, old.jobs[0]]);
+        seen.global[0] = 3.0;
+        seen.jobs.iter_mut().skip(2).step_by(4).for_each(|new| *new = -2.0);
+        seen.pair_features.iter_mut().skip(1).step_by(5).for_each(|new| *new = 7.0);
+        let expected = own.net.logits(&old.observation(), old.prior, &mut one);
+        let found = here.net.logits(&seen, new.prior, &mut other);
+        assert!(
+            expected.iter().zip(found).all(|(one, other)| (one - other).abs() < 1e-6),
+            "{expected:?} {found:?}"
+        );
+    }
+    // As a file of its own.
+    let again = read(&to_bytes(&here).unwrap()).unwrap();
+    assert_eq!(again, here);
 }
 
 /// The seed of the fuzz target is a file that this version writes; `UPDATE_EXPECT=1` writes it.

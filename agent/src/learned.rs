@@ -15,7 +15,7 @@ use crate::registry::{self, RegistryError};
 /// Why a frozen policy cannot decide here.
 #[derive(Debug, thiserror::Error)]
 pub enum LearnedError {
-    /// It was trained on other features, or does not reproduce its golden outputs.
+    /// It reads features that there are none of here, or does not reproduce its golden outputs.
     #[error(transparent)]
     Frozen(#[from] FrozenError),
     /// Its prior is not in the registry.
@@ -51,9 +51,9 @@ impl Learned {
         Learned::from_frozen(name, &frozen::load(path)?)
     }
 
-    /// A frozen policy, refused if its features are not ours or its golden outputs are not reproduced.
+    /// A frozen policy, refused if it reads features that are not computed here or its golden outputs are not reproduced.
     pub fn from_frozen(name: impl Into<String>, frozen: &Frozen) -> Result<Learned, LearnedError> {
-        frozen.check_schema(&Schema::current())?;
+        let frozen = frozen.reading(&Schema::current())?;
         frozen.verify_golden()?;
         Ok(Learned::new(name, Arc::new(frozen.net().clone()), &frozen.card().origin.prior)?)
     }

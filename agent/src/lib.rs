@@ -1,7 +1,7 @@
 //! Who decides: scheduling policies, learned or not. No torch, no async runtime.
 //!
 //! A frozen policy is loaded in one line, asked in another, and answers in a third. [`Learned::load`] refuses a file that
-//! was trained on other features, or whose golden outputs this build does not reproduce.
+//! reads features which this version does not compute, or whose golden outputs this build does not reproduce.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,6 +31,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod frozen;
 mod frozen_card;
+mod frozen_features;
 pub mod heuristics;
 pub mod kernel;
 pub mod learned;

@@ -11,6 +11,7 @@ use yardmaster_agent::frozen::{self, Frozen, Golden};
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::onnx;
 use yardmaster_agent::policy::Policy;
+use yardmaster_env::observe::Schema;
 use yardmaster_env::sim::Simulator;
 use yardmaster_env::spec::{self, Scenario, Split};
 
@@ -41,8 +42,9 @@ fn python() -> Option<PathBuf> {
 fn shipped() -> Vec<(String, Frozen)> {
     let files = std::fs::read_dir(root().join("checkpoints")).unwrap().map(|entry| entry.unwrap().path());
     let policies = files.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors"));
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
     policies
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), frozen::load(&path).unwrap()))
+        .map(|path| (name(&path), frozen::load(&path).unwrap().reading(&Schema::current()).unwrap()))
         .collect()
 }
 

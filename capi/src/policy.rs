@@ -8,6 +8,7 @@ use yardmaster_agent::frozen::{self, Frozen};
 use yardmaster_agent::learned::{Learned, LearnedError};
 use yardmaster_agent::net::Scratch;
 use yardmaster_agent::policy::Policy;
+use yardmaster_env::observe::Schema;
 use yardmaster_env::snapshot::Snapshot;
 
 use crate::error::{CallError, YardmasterStatus, guard};
@@ -27,7 +28,8 @@ pub(crate) struct State {
 
 impl YardmasterPolicy {
     fn new(name: &str, frozen: &Frozen) -> Result<YardmasterPolicy, LearnedError> {
-        let learned = Learned::from_frozen(name, frozen)?;
+        let frozen = frozen.reading(&Schema::current())?;
+        let learned = Learned::from_frozen(name, &frozen)?;
         let card = serde_json::to_string(frozen.card()).expect("a card comes from JSON");
         Ok(YardmasterPolicy { card, state: Mutex::new(State { learned, scratch: Scratch::default() }) })
     }
@@ -38,8 +40,8 @@ impl YardmasterPolicy {
     }
 }
 
-/// Reads a frozen policy from a file, checks that its features are those of this library, and that its golden outputs are
-/// reproduced. The path is UTF-8.
+/// Reads a frozen policy from a file, checks that this library computes its features, and that its golden outputs are
+/// reproduced. Features that it does not know are in its widths and its card, and make no difference. The path is UTF-8.
 ///
 /// # Safety
 ///

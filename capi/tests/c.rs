@@ -10,7 +10,7 @@ use yardmaster_agent::frozen;
 use yardmaster_agent::learned::Learned;
 use yardmaster_agent::net::{Scratch, first_highest};
 use yardmaster_agent::policy::Policy;
-use yardmaster_env::observe::{Observation, Pair};
+use yardmaster_env::observe::{Observation, Pair, Schema};
 use yardmaster_env::sim::Simulator;
 use yardmaster_env::snapshot::{Snapshot, Told};
 use yardmaster_env::spec::{self, Split};
@@ -69,7 +69,7 @@ fn moment() -> (String, Value) {
 
 /// What the example computes on its arrays.
 fn flat() -> String {
-    let frozen = frozen::load(&checkpoint()).unwrap();
+    let frozen = frozen::load(&checkpoint()).unwrap().reading(&Schema::current()).unwrap();
     let (net, dims) = (frozen.net(), *frozen.net().dims());
     let observation = Observation {
         global: vec![0.0; dims.global],

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -262,9 +262,8 @@ fn contestants(
         let frozen = input::policy(path)?;
         let name = learned_name(path);
         let refused = || format!("{} is not a usable frozen policy", path.display());
-        Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
-        let net = Arc::new(frozen.net().clone());
-        contestants.push(Contestant::learned(&name, net, &frozen.card().origin.prior)?);
+        let learned = Learned::from_frozen(name.as_str(), &frozen).with_context(refused)?;
+        contestants.push(Contestant::learned(&name, learned.net_handle(), &frozen.card().origin.prior)?);
         let digest = digest(&std::fs::read(path).with_context(refused)?);
         identities.push(format!("{name} {digest}"));
     }

@@ -48,6 +48,11 @@ impl Way {
     pub fn span(&self, slot: KindSlot) -> Option<Span> {
         self.spans.get(slot).copied().filter(|&span| span != Span::MAX)
     }
+
+    /// Device-seconds that it takes on a kind; `None` where it does not run.
+    pub fn area(&self, slot: KindSlot) -> Option<f64> {
+        self.span(slot).map(|span| span.as_secs_f64() * f64::from(self.choice.gang))
+    }
 }
 
 /// Memory of the devices, and what becomes of a job that needs more.
@@ -319,6 +324,11 @@ impl Timing {
     /// All ways to run a job, the one it was submitted with first; empty where there is no other.
     pub fn ways(&self, job: usize) -> &[Way] {
         if self.ways.is_empty() { &[] } else { self.ways.get(&job).map_or(&[], Vec::as_slice) }
+    }
+
+    /// Whether any job can be run in several ways.
+    pub fn has_ways(&self) -> bool {
+        !self.ways.is_empty()
     }
 
     /// The smallest gang of a job that runs on a kind.

@@ -9,6 +9,7 @@ use yardmaster_agent::frozen::{self, Card, Frozen, FrozenError};
 use yardmaster_agent::learned::{Learned, LearnedError};
 use yardmaster_agent::policy::Policy;
 use yardmaster_agent::registry::{self, RegistryError};
+use yardmaster_env::observe::Schema;
 use yardmaster_env::snapshot::Snapshot;
 use yardmaster_env::view::Decision;
 
@@ -88,7 +89,7 @@ pub struct About {
 }
 
 impl Loaded {
-    /// Loads and verifies: the schema is ours and every golden case is reproduced, or the rule exists.
+    /// Loads and verifies: its features are computed here and every golden case is reproduced, or the rule exists.
     ///
     /// # Errors
     /// Anything else; nothing is loaded half.
@@ -107,10 +108,12 @@ impl Loaded {
     fn read(path: &Path) -> Result<Loaded, LoadError> {
         let shown = || path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| LoadError::Read { path: shown(), source })?;
-        let frozen = frozen::read(&bytes).map_err(|source| LoadError::Frozen { path: shown(), source })?;
+        let error = |source| LoadError::Frozen { path: shown(), source };
+        let frozen = frozen::read(&bytes).map_err(error)?;
         let name = path.file_stem().map_or_else(shown, |stem| stem.to_string_lossy().into_owned());
         let digest = frozen.card().digest.clone();
-        Ok(Loaded { source: Source::Checkpoint(path.to_owned()), name, digest, frozen: Some(frozen) })
+        let frozen = Some(frozen.reading(&Schema::current()).map_err(error)?);
+        Ok(Loaded { source: Source::Checkpoint(path.to_owned()), name, digest, frozen })
     }
 
     /// A new instance that decides.

@@ -205,8 +205,7 @@ fn start(args: &Train, names: &str, config: &Config, world: World) -> Result<Tra
 
 /// Gives a new run the weights of a frozen policy.
 fn begin_with(trainer: &mut Trainer<Scheduling>, file: &Path) -> Result<()> {
-    let frozen = frozen::load(file)?;
-    frozen.check_schema(&Schema::current())?;
+    let frozen = frozen::load(file)?.reading(&Schema::current())?;
     trainer.start_from(frozen.net())
 }
 

@@ -87,6 +87,8 @@ pub struct Candidates {
     table: Vec<u32>,
     keep: Vec<bool>,
     ranks: [Vec<Reverse<(u64, usize)>>; 3],
+    /// Of each gang of a job the fastest way on a kind.
+    fastest: Vec<(Choice, Span)>,
     /// Work left and place of what runs.
     runs: Vec<(u64, usize)>,
 }
@@ -310,13 +312,23 @@ impl Candidates {
         }
     }
 
+    /// Of each gang the batch that is fastest on the kind, its statistical efficiency counted: any other holds the same devices for longer.
+    /// One that turns out not to fit is none of the job's ways any more, and the next fastest comes up.
     fn list_ways(&mut self, view: &View<'_>, work: usize, node: usize) {
         let NodeGroup { slot, free, .. } = self.nodes[node];
+        self.fastest.clear();
         for way in view.ways(self.works[work].job) {
-            let Choice { gang, batch } = way.choice;
-            if gang <= free && way.span(slot).is_some() {
-                self.list.push(Candidate { work, node, batch, variant: 0, gang });
+            let Some(span) = way.span(slot).filter(|_| way.choice.gang <= free) else { continue };
+            let same = self.fastest.iter_mut().find(|(choice, _)| choice.gang == way.choice.gang);
+            match same {
+                Some(fastest) if span < fastest.1 => *fastest = (way.choice, span),
+                Some(_) => {}
+                None => self.fastest.push((way.choice, span)),
             }
+        }
+        for &(choice, _) in &self.fastest {
+            let Choice { gang, batch } = choice;
+            self.list.push(Candidate { work, node, batch, variant: 0, gang });
         }
     }
 }

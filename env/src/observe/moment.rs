@@ -38,6 +38,8 @@ pub(super) struct Moment {
     pub losses: Vec<f32>,
     /// (works): the least of ln inefficiency over the average loss of the kind.
     pub advantage: Vec<f32>,
+    /// (works, kinds): device-seconds of a job in the way that takes least; infinite where it has no choice. Empty where no job has one.
+    pub least_areas: Vec<f64>,
     /// (kinds, waiting works): `ln_spans` by kind, and how far they lie above the best.
     spans_here: Vec<f32>,
     excess_here: Vec<f32>,
@@ -60,6 +62,7 @@ impl Moment {
         self.completions(view, candidates, releases, kinds);
         self.ready_completions(view, candidates, kinds);
         self.same_data(view, candidates);
+        self.least_areas(view, candidates, kinds);
         self.losses.clear();
         let loss = |slot: KindSlot| match history.losses.get(slot) {
             Some(&(work, lost)) if work > 0.0 => (lost / work) as f32,
@@ -83,6 +86,22 @@ impl Moment {
         for work in &candidates.works {
             let of = |slot| if work.run.is_some() { 0.0 } else { seconds(view.setup_on(work.job, slot)) };
             self.setups.extend((0..kinds).map(of));
+        }
+    }
+
+    fn least_areas(&mut self, view: &View<'_>, candidates: &Candidates, kinds: usize) {
+        self.least_areas.clear();
+        if !view.timing.has_ways() {
+            return;
+        }
+        for work in &candidates.works {
+            let first = self.least_areas.len();
+            self.least_areas.resize(first + kinds, f64::INFINITY);
+            for way in view.ways(work.job) {
+                for (slot, least) in self.least_areas[first..].iter_mut().enumerate() {
+                    *least = way.area(slot).map_or(*least, |area| area.min(*least));
+                }
+            }
         }
     }
 

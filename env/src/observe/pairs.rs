@@ -3,6 +3,7 @@
 use super::moment::Moment;
 use super::{Observation, Pair, flag, late_share, ln, ln_seconds, ln1p, seconds, slack};
 use crate::candidates::{Candidate, Candidates};
+use crate::job::Choice;
 use crate::units::Span;
 use crate::view::View;
 
@@ -57,8 +58,25 @@ impl Moment {
                 work.stream.map_or(1.0, |stream| view.timing.accuracy(stream, candidate.variant) as f32),
                 // Whoever has to wait may find what it needs where it waits for.
                 if setup > 0.0 { ln(total_s) } else { ln_span } - self.ln_ready[at],
+                ln(candidate.gang as f32),
+                self.ln_efficiency(view, candidates, candidate),
             ]);
         }
+    }
+
+    /// ln of the least device-seconds that the job takes on the kind in any of its ways over those that it takes in this one; 0 for work
+    /// without a choice.
+    fn ln_efficiency(&self, view: &View<'_>, candidates: &Candidates, candidate: &Candidate) -> f32 {
+        let slot = candidates.nodes[candidate.node].slot;
+        let least = self.least_areas.get(candidate.work * candidates.nodes.len() + slot);
+        let Some(least) = least.filter(|least| least.is_finite()) else { return 0.0 };
+        let choice = Choice { gang: candidate.gang, batch: candidate.batch };
+        let way = view
+            .timing
+            .ways(candidates.works[candidate.work].job.index())
+            .iter()
+            .find(|way| way.choice == choice);
+        way.and_then(|way| way.area(slot)).map_or(0.0, |area| ln((least / area) as f32))
     }
 
     /// How long a candidate takes, in ln seconds too, and ln seconds of a single request.

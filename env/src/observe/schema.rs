@@ -70,7 +70,7 @@ pub const NODE: [&str; 15] = [
 ];
 
 /// About one candidate.
-pub const PAIR: [&str; 23] = [
+pub const PAIR: [&str; 25] = [
     "ln_span",
     "ln_inefficiency",
     "ln_regret_of_completion",
@@ -94,6 +94,8 @@ pub const PAIR: [&str; 23] = [
     "ln1p_arrivals_while_served",
     "accuracy",
     "ln_regret_of_ready_completion",
+    "ln_gang",
+    "ln_efficiency",
 ];
 
 /// Names of the features, by group; their digest is the schema id that a frozen policy carries.

@@ -52,6 +52,55 @@ fn what_waiting_costs_follows_the_objective() {
 }
 
 #[test]
+fn of_each_gang_the_fastest_batch_is_offered_with_what_it_takes() {
+    let (mut offered, mut most, mut least) = (0, 0.0_f32, 0.0_f32);
+    moments("elastic", |view, observer| {
+        let observation = observer.observation();
+        for (row, candidate) in observer.candidates.list.iter().enumerate() {
+            let (work, slot) =
+                (&observer.candidates.works[candidate.work], observer.candidates.nodes[candidate.node].slot);
+            if work.run.is_some() {
+                continue;
+            }
+            let ways: Vec<_> = view.estimates(work.job, slot).collect();
+            let (chosen, span) = ways
+                .iter()
+                .find(|(way, _)| (way.choice.gang, way.choice.batch) == (candidate.gang, candidate.batch))
+                .expect("a candidate is a way");
+            let same_gang = ways.iter().filter(|(way, _)| way.choice.gang == candidate.gang);
+            assert!(same_gang.clone().all(|(_, other)| other >= span), "{candidate:?} of {ways:?}");
+            offered += same_gang.count();
+            let areas = ways.iter().filter_map(|(way, _)| way.area(slot));
+            let expected = areas.fold(f64::INFINITY, f64::min) / chosen.area(slot).expect("it runs there");
+            let efficiency = of(&PAIR, &observation.pair_features, row, "ln_efficiency");
+            assert!(
+                (efficiency - expected.ln() as f32).abs() < 1e-4,
+                "{efficiency}, not the logarithm of {expected}"
+            );
+            assert_eq!(of(&PAIR, &observation.pair_features, row, "ln_gang"), ln(candidate.gang as f32));
+            (most, least) = (most.max(efficiency), least.min(efficiency));
+        }
+        // Nothing that fits is left out.
+        for (at, work) in observer.candidates.works.iter().enumerate().take(observer.candidates.waiting) {
+            for (node, group) in observer.candidates.nodes.iter().enumerate() {
+                let fits = |way: &&crate::timing::Way| {
+                    way.choice.gang <= group.free && way.span(group.slot).is_some()
+                };
+                let mut gangs: Vec<u32> =
+                    view.ways(work.job).filter(fits).map(|way| way.choice.gang).collect();
+                gangs.sort_unstable();
+                gangs.dedup();
+                let mine = |candidate: &&crate::candidates::Candidate| {
+                    (candidate.work, candidate.node) == (at, node)
+                };
+                assert_eq!(observer.candidates.list.iter().filter(mine).count(), gangs.len());
+            }
+        }
+    });
+    assert!(offered > 1000 && most == 0.0 && least < -0.5, "{offered} {most} {least}");
+}
+
+#[test]
 fn others_of_the_same_data_are_those_in_the_queue() {
     let mut most = 0.0_f32;
     moments("locality", |view, observer| {

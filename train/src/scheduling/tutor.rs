@@ -41,8 +41,7 @@ pub(super) struct File {
 impl File {
     fn load(name: &str) -> Result<Self> {
         let load = || -> Result<Frozen> {
-            let frozen = frozen::load(Path::new(name))?;
-            frozen.check_schema(&Schema::current())?;
+            let frozen = frozen::load(Path::new(name))?.reading(&Schema::current())?;
             frozen.verify_golden()?;
             Ok(frozen)
         };
