@@ -62,9 +62,6 @@ pub struct Config {
     pub max_grad_norm: f32,
     /// Divergence of a pass after which an iteration's passes end; 0 for never.
     pub target_kl: f32,
-    /// Divergence of a minibatch, from the steps before it, after which they end in the middle of a pass; 0 for never. Where a pass has many
-    /// minibatches and actions are nearly sure, a policy may run away within one.
-    pub minibatch_kl: f32,
     /// Raise of the prior's logit at the start.
     pub prior_start: f32,
     /// Raise of the prior's logit at the end.
@@ -90,6 +87,10 @@ pub struct Config {
     pub teach_tail: u64,
     /// Actions that are tried at most in those iterations, the likeliest: a policy takes longer to go on than a rule.
     pub teach_tail_actions: usize,
+    /// An iteration with a teacher after which the policy is worse on validation than the best so far by more than this share of it is
+    /// undone: the next goes on from the best, with what was said in both. What one policy shows depends on the one before, so that one that
+    /// has gone astray leads the next astray too.
+    pub teach_gate: f64,
     /// Of how many decisions of an episode the teacher is asked, about.
     pub teach_states: usize,
     /// Futures that the teacher imagines to try actions on; 0 for the one that truly comes.
@@ -184,7 +185,6 @@ impl Default for Config {
             vf_coef: 0.5,
             max_grad_norm: 0.5,
             target_kl: 0.01,
-            minibatch_kl: 0.0,
             prior_start: 2.0,
             prior_end: 2.0,
             sharpen: 1.0,
@@ -196,6 +196,7 @@ impl Default for Config {
             teach_prior: 2,
             teach_tail: 0,
             teach_tail_actions: 4,
+            teach_gate: 0.1,
             teach_states: 160,
             teach_futures: 0,
             teach_horizon: 40,
@@ -269,13 +270,13 @@ impl Config {
         );
         ensure!(self.tutor <= self.teach, "tutor = {} is more than teach = {}", self.tutor, self.teach);
         ensure!(self.tutor_weight >= 0.0, "tutor_weight must be at least 0, is {}", self.tutor_weight);
+        ensure!(self.teach_gate >= 0.0, "teach_gate must be at least 0, is {}", self.teach_gate);
         ensure!(self.teach_entropy >= 0.0, "teach_entropy must be at least 0, is {}", self.teach_entropy);
         ensure!(
             self.learn_share > 0.0 && self.learn_share <= 1.0,
             "learn_share must be above 0 and at most 1, is {}",
             self.learn_share
         );
-        ensure!(self.minibatch_kl >= 0.0, "minibatch_kl must be at least 0, is {}", self.minibatch_kl);
         ensure!(self.sharpen > 0.0, "sharpen must be above 0, is {}", self.sharpen);
         ensure!(self.teach_caution >= 0.0, "teach_caution must be at least 0, is {}", self.teach_caution);
         Ok(())
@@ -324,7 +325,7 @@ mod tests {
             ("sharpen", "sharpen = nan"),
             ("learn_share", "learn_share = 0.0"),
             ("learn_share", "learn_share = 1.5"),
-            ("minibatch_kl", "minibatch_kl = -1.0"),
+            ("teach_gate", "teach_gate = -1.0"),
             ("teach_entropy", "teach_entropy = -0.1"),
             ("average", "average = 1.0"),
         ] {

@@ -192,9 +192,7 @@ impl Learner {
         let batches = (taken / pass.config.minibatch).max(1);
         let mut order: Vec<usize> = (0..lessons.len()).collect();
         let (mut tally, mut epochs) = (Tally::default(), 0);
-        let is_beyond =
-            |divergence: f64, most: f32| most > 0.0 && divergence > f64::from(most) && pass.loss == Loss::Ppo;
-        'epochs: for epoch in 0..pass.config.epochs {
+        for epoch in 0..pass.config.epochs {
             epochs += 1;
             order.shuffle(&mut stream(pass.config.seed, Purpose::Order, pass.iteration, epoch as u64));
             let mut divergence = 0.0;
@@ -204,11 +202,9 @@ impl Learner {
                 let (means, spent) = self.minibatch(chosen, pass);
                 tally.add(means, spent);
                 divergence += means[3] / batches as f64;
-                if is_beyond(means[3], pass.config.minibatch_kl) {
-                    break 'epochs;
-                }
             }
-            if is_beyond(divergence, pass.config.target_kl) {
+            let most = f64::from(pass.config.target_kl);
+            if most > 0.0 && divergence > most && pass.loss == Loss::Ppo {
                 break;
             }
         }

@@ -43,6 +43,8 @@ pub struct Trainer<E> {
     validate: Option<Validate>,
     /// What the teacher has said so far.
     taught: Vec<Taught>,
+    /// The best policy so far, while there is a teacher.
+    kept: Option<Learner>,
     /// Whether the policy came with its normalisers.
     started: bool,
 }
@@ -119,7 +121,16 @@ impl<E: Environment> Trainer<E> {
         config.check()?;
         ensure!(envs.len() == config.envs, "{} environments for envs = {}", envs.len(), config.envs);
         let pool = ThreadPoolBuilder::new().num_threads(config.threads).build().context("no threads")?;
-        Ok(Self { envs, learner, progress, pool, validate: None, taught: Vec::new(), started: false })
+        Ok(Self {
+            envs,
+            learner,
+            progress,
+            pool,
+            validate: None,
+            taught: Vec::new(),
+            kept: None,
+            started: false,
+        })
     }
 
     /// Validates with this from now on.
@@ -235,13 +246,10 @@ impl<E: Environment> Trainer<E> {
         let report = pool.install(|| teach::fit(learner, taught, fresh, &config, net.lambda(), iteration));
         self.learner.track(config.teach_average);
         let states = self.taught.len();
-        if iteration == config.teach {
-            self.learner = self.learner.settled();
-            parts::sharpen(&mut self.learner.policy, config.sharpen);
-            self.learner.average.clone_from(&self.learner.policy.adam.params);
-            self.taught = Vec::new();
-        }
         self.progress.iteration = iteration;
+        if iteration == config.teach {
+            self.leave_teacher();
+        }
         self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
         let mut metrics = Metrics::new(iteration, self.progress.steps);
         for (name, value) in [
@@ -258,6 +266,34 @@ impl<E: Environment> Trainer<E> {
             metrics.push(name, value);
         }
         Ok(metrics)
+    }
+
+    /// PPO begins with the mean of the weights.
+    fn leave_teacher(&mut self) {
+        self.learner = self.learner.settled();
+        parts::sharpen(&mut self.learner.policy, self.progress.config.sharpen);
+        self.learner.average.clone_from(&self.learner.policy.adam.params);
+        self.taught = Vec::new();
+    }
+
+    /// While there is a teacher: keeps a policy that is better than all before, and goes back to the best from one that is much worse.
+    /// Whether it did.
+    fn gate(&mut self, score: f64) -> bool {
+        let Progress { best, iteration, ref config, .. } = self.progress;
+        if iteration > config.teach {
+            self.kept = None;
+            return false;
+        }
+        match (best, &self.kept) {
+            (Some(best), Some(kept)) if score > best + config.teach_gate * best.abs() => {
+                self.learner.clone_from(kept);
+                if iteration == config.teach {
+                    self.leave_teacher();
+                }
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether what the run needs to go on is in a checkpoint; what a teacher has said is not.
@@ -282,6 +318,9 @@ impl<E: Environment> Trainer<E> {
         let better = self.progress.best.is_none_or(|best| found.score < best);
         if better {
             self.progress.best = Some(found.score);
+            self.kept = (self.progress.iteration < self.progress.config.teach).then(|| self.learner.clone());
+        } else if self.gate(found.score) {
+            metrics.push("teach/undone", 1.0);
         }
         Ok(better || !self.progress.config.keep_best)
     }

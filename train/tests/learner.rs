@@ -248,6 +248,52 @@ fn a_policy_that_is_to_stay_undecided_is_as_sure_as_costs_differ() {
     assert!(sure > 1.2 * half, "{sure} for {half}");
 }
 
+/// After rounds that are as good as said, whether the policy is that of the round before; what PPO begins with is made surer then too.
+#[test]
+fn a_round_of_the_teacher_that_goes_astray_is_undone() {
+    let teach = Config { teach: 3, teach_states: 100, teach_minibatch: 64, sharpen: 4.0, ..config() };
+    let run = |teach_gate: f64, scores: [f64; 3]| {
+        let mut scores = scores.into_iter();
+        let judge = move |_: &PolicyNet| {
+            Ok(Validation { score: scores.next().expect("three rounds are judged"), rows: Vec::new() })
+        };
+        let config = Config { teach_gate, ..teach.clone() };
+        let mut trainer = trainer(Task::MisledPrior, &config).with_validation(Box::new(judge));
+        let round = |_| {
+            let mut metrics = trainer.iterate().expect("there are no files to fail on");
+            trainer.validate(&mut metrics).expect("the judge always answers");
+            (trainer.policy().expect("finite weights"), metrics.get("teach/undone").is_some())
+        };
+        let rounds: Vec<_> = (0..3).map(round).collect();
+        (rounds, trainer.learner().clone())
+    };
+    let undone = |rounds: &[(PolicyNet, bool)]| rounds.iter().map(|(_, undone)| *undone).collect::<Vec<_>>();
+
+    let (free, _) = run(10.0, [1.0, 1.5, 1.2]);
+    assert_eq!(undone(&free), [false; 3]);
+    let (gated, _) = run(0.3, [1.0, 1.5, 1.2]);
+    assert_eq!(undone(&gated), [false, true, false]);
+    assert_eq!(
+        (&gated[0], &gated[1].0),
+        (&free[0], &free[0].0),
+        "the second round begins the first policy's next"
+    );
+    assert!(gated[2].0 != free[2].0, "the third goes on from the first");
+    // Better is better, also where lower is below nothing.
+    assert_eq!(undone(&run(0.3, [-1.0, -0.8, -0.6]).0), [false, false, true]);
+
+    let (last, learner) = run(0.3, [1.0, 0.9, 2.0]);
+    assert_eq!(undone(&last), [false, false, true]);
+    let state = &states(Task::MisledPrior, 1)[0];
+    let [mut left, mut right] = [Scratch::default(), Scratch::default()];
+    let before = last[1].0.logits(&state.obs, state.prior, &mut left).iter();
+    let after = last[2].0.logits(&state.obs, state.prior, &mut right);
+    before
+        .zip(after)
+        .for_each(|(before, after)| assert!((4.0 * before - after).abs() < 1e-4, "{before} {after}"));
+    assert_eq!(learner.average, learner.policy.adam.params, "PPO begins with the mean");
+}
+
 /// PPO begins with the teacher's policy, made surer: the same order of actions, and all logits multiplied, that of waiting too.
 #[test]
 fn what_was_taught_is_sharpened_once_when_the_teacher_is_done() {
