@@ -1,6 +1,7 @@
 //! Each way in which a frozen policy can be wrong is refused by name.
 
 use serde_json::{Value, json};
+use yardmaster_env::observe::Schema;
 
 use super::*;
 use crate::net::tests::{observation, random_net};

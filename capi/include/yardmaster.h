@@ -184,8 +184,8 @@ enum YardmasterStatus yardmaster_decide_flat(const struct YardmasterPolicy *poli
                                              size_t *action);
 
 /*
- Reads a frozen policy from a file, checks that its features are those of this library, and that its golden outputs are
- reproduced. The path is UTF-8.
+ Reads a frozen policy from a file, checks that this library computes its features, and that its golden outputs are
+ reproduced. Features that it does not know are in its widths and its card, and make no difference. The path is UTF-8.
 
  # Safety
 
@@ -257,8 +257,8 @@ void yardmaster_string_free(char *text);
 const char *yardmaster_last_error(void);
 
 /*
- Reads a frozen policy from a file, checks that its features are those of this library, and that its golden outputs are
- reproduced. The path is UTF-8.
+ Reads a frozen policy from a file, checks that this library computes its features, and that its golden outputs are
+ reproduced. Features that it does not know are in its widths and its card, and make no difference. The path is UTF-8.
 
  # Safety
 
