@@ -36,7 +36,7 @@ typedef enum YardmasterStatus {
    */
   YARDMASTER_STATUS_UNREADABLE = 2,
   /*
-   The file is no frozen policy that this library can use: damaged, of another version, or trained on other features.
+   The file is no frozen policy that this library can use: damaged, of another version, or of features that this library does not compute.
    */
   YARDMASTER_STATUS_BAD_POLICY = 3,
   /*

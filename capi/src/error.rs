@@ -20,7 +20,7 @@ pub enum YardmasterStatus {
     BadArgument = 1,
     /// The file cannot be read.
     Unreadable = 2,
-    /// The file is no frozen policy that this library can use: damaged, of another version, or trained on other features.
+    /// The file is no frozen policy that this library can use: damaged, of another version, or of features that this library does not compute.
     BadPolicy = 3,
     /// The snapshot is not the JSON that it should be, or contradicts itself.
     BadSnapshot = 4,
