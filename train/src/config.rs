@@ -91,6 +91,8 @@ pub struct Config {
     /// undone: the next goes on from the best, with what was said in both. What one policy shows depends on the one before, so that one that
     /// has gone astray leads the next astray too.
     pub teach_gate: f64,
+    /// Decisions of an episode with a teacher at most; 0 for as many as `max_decisions`.
+    pub teach_decisions: usize,
     /// Of how many decisions of an episode the teacher is asked, about.
     pub teach_states: usize,
     /// Futures that the teacher imagines to try actions on; 0 for the one that truly comes.
@@ -197,6 +199,7 @@ impl Default for Config {
             teach_tail: 0,
             teach_tail_actions: 4,
             teach_gate: 0.1,
+            teach_decisions: 0,
             teach_states: 160,
             teach_futures: 0,
             teach_horizon: 40,

@@ -96,6 +96,12 @@ pub fn play_taught<E: Environment>(
     acting: Acting,
 ) -> Vec<Episode> {
     let is_tail = config.is_tail(iteration);
+    let limit = config.max_decisions.min(if config.teach_decisions == 0 {
+        usize::MAX
+    } else {
+        config.teach_decisions
+    });
+    let config = &Config { max_decisions: limit, ..config.clone() };
     let shared = Arc::new(net.clone());
     let one = |(trace, env): (usize, &mut E)| {
         let mut teacher = stream(config.seed, Purpose::Teacher, iteration, trace as u64);

@@ -294,6 +294,17 @@ fn a_round_of_the_teacher_that_goes_astray_is_undone() {
     assert_eq!(learner.average, learner.policy.adam.params, "PPO begins with the mean");
 }
 
+#[test]
+fn episodes_with_a_teacher_may_be_shorter_than_those_of_ppo() {
+    for (teach_decisions, expected) in [(0, 12.0), (5, 5.0), (50, 12.0)] {
+        let teach = Config { teach: 1, teach_states: 100, teach_minibatch: 64, ..config() };
+        let mut trainer = trainer(Task::MisledPrior, &Config { teach_decisions, max_decisions: 12, ..teach });
+        let mut length =
+            || trainer.iterate().expect("there are no files to fail on").get("charts/episodic_length");
+        assert_eq!([length(), length()], [Some(expected), Some(12.0)], "{teach_decisions}");
+    }
+}
+
 /// PPO begins with the teacher's policy, made surer: the same order of actions, and all logits multiplied, that of waiting too.
 #[test]
 fn what_was_taught_is_sharpened_once_when_the_teacher_is_done() {
