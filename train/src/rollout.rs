@@ -96,11 +96,10 @@ pub fn play_taught<E: Environment>(
     acting: Acting,
 ) -> Vec<Episode> {
     let is_tail = config.is_tail(iteration);
-    let limit = config.max_decisions.min(if config.teach_decisions == 0 {
-        usize::MAX
-    } else {
-        config.teach_decisions
-    });
+    let limit = match config.teach_decisions {
+        0 => config.max_decisions,
+        most => most.min(config.max_decisions),
+    };
     let config = &Config { max_decisions: limit, ..config.clone() };
     let shared = Arc::new(net.clone());
     let one = |(trace, env): (usize, &mut E)| {

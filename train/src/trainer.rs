@@ -276,8 +276,7 @@ impl<E: Environment> Trainer<E> {
         self.taught = Vec::new();
     }
 
-    /// While there is a teacher: keeps a policy that is better than all before, and goes back to the best from one that is much worse.
-    /// Whether it did.
+    /// While there is a teacher, goes back to the best policy from one that is much worse; whether it did.
     fn gate(&mut self, score: f64) -> bool {
         let Progress { best, iteration, ref config, .. } = self.progress;
         if iteration > config.teach {
