@@ -289,6 +289,7 @@ impl<E: Environment> Trainer<E> {
                 if iteration == config.teach {
                     self.leave_teacher();
                 }
+                self.progress.adam_steps = [self.learner.policy.adam.steps, self.learner.critic.adam.steps];
                 true
             }
             _ => false,
