@@ -276,7 +276,7 @@ fn a_round_of_the_teacher_that_goes_astray_is_undone() {
     assert_eq!(
         (&gated[0], &gated[1].0),
         (&free[0], &free[0].0),
-        "the second round begins the first policy's next"
+        "the second round ends with the policy of the first"
     );
     assert!(gated[2].0 != free[2].0, "the third goes on from the first");
     // Better is better, also where lower is below nothing.
